@@ -156,14 +156,15 @@ class DocidTable:
         return self.pairs[start:stop, 1]
 
     @cached_property
-    def _by_document(self) -> tuple[np.ndarray, np.ndarray]:
+    def by_document(self) -> tuple[np.ndarray, np.ndarray]:
+        """(pairs,) key rows grouped by document, and (documents + 1,) where each group starts."""
         order = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
         starts = np.searchsorted(self.pairs[order, 1], np.arange(len(self.document_ids) + 1))
         return self.pairs[order, 0], starts
 
     def keys_of(self, document: int) -> np.ndarray:
         """(n,) key rows that name a document; empty where it has none."""
-        keys, starts = self._by_document
+        keys, starts = self.by_document
         return keys[starts[document] : starts[document + 1]]
 
     def describe(self, path: Sequence[int]) -> str:

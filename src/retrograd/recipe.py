@@ -7,6 +7,7 @@ on the floor above; two systems differ by the fields of their recipes and by not
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol, get_type_hints
@@ -84,9 +85,6 @@ class Stage:
     patience: int = 0
     """Looks without improvement after which the stage ends; 0 goes on to the last step."""
 
-    refresh_docids: bool = False
-    """Let the model rewrite the docid table before this stage (learned identifiers)."""
-
     def __post_init__(self) -> None:
         if self.decay not in DECAYS:
             raise ValueError(f"decay={self.decay!r}; choose one of {', '.join(DECAYS)}")
@@ -143,6 +141,8 @@ def to_json(value: Any) -> Any:
     >>> to_json(Mix(source=None, weight=2.0))
     {'kind': 'Mix', 'source': None, 'weight': 2.0}
     """
+    if isinstance(value, Unbuilt):
+        return json.loads(value.json)
     if is_dataclass(value) and not isinstance(value, type):
         return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple | list):
@@ -152,20 +152,38 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"a config holds numbers, strings and configs, not {type(value).__name__}")
 
 
-def from_json(value: Any, kinds: Mapping[str, type]) -> Any:
-    """The configs that `to_json` wrote. `kinds` names every class that may appear.
+@dataclass(frozen=True)
+class Unbuilt:
+    """A part that was read but whose class lives on a higher floor; written back unchanged."""
+
+    kind: str
+    json: str
+    """The part as `to_json` wrote it, as JSON text (which keeps this value hashable)."""
+
+
+def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = False) -> Any:
+    """The configs that `to_json` wrote.
+
+    Args:
+        kinds: every class that may appear, by name.
+        keep_unknown: carry other kinds along as `Unbuilt` instead of refusing them.
 
     Raises:
         InputError: an unknown kind or field: the file is foreign or newer than this library.
+
+    >>> from_json(to_json(Mix(source=None)), {"Mix": Mix})
+    Mix(source=None, weight=1.0)
     """
     if isinstance(value, list):
-        return tuple(from_json(item, kinds) for item in value)
+        return tuple(from_json(item, kinds, keep_unknown=keep_unknown) for item in value)
     if not isinstance(value, dict):
         return value
     kind = kinds.get(value.get("kind", ""))
+    if kind is None and keep_unknown and "kind" in value:
+        return Unbuilt(value["kind"], json.dumps(value))
     if kind is None:
         raise InputError(f"recipe part {value.get('kind')!r} is not known to this version of retrograd")
-    given = {name: from_json(item, kinds) for name, item in value.items() if name != "kind"}
+    given = {name: from_json(item, kinds, keep_unknown=keep_unknown) for name, item in value.items() if name != "kind"}
     unknown = given.keys() - {f.name for f in fields(kind)}
     if unknown:
         raise InputError(f"{kind.__name__} has no field {sorted(unknown)}; the recipe is from another version")

@@ -1,0 +1,7 @@
+"""Pure loss functions of tensors; they know neither models, batches nor retrieval."""
+
+from retrograd.losses.consistency import symmetric_kl
+from retrograd.losses.contrastive import in_batch_contrastive
+from retrograd.losses.sequence import token_cross_entropy
+
+__all__ = ["in_batch_contrastive", "symmetric_kl", "token_cross_entropy"]

@@ -1,0 +1,23 @@
+"""Networks and encoders: inputs to token scores or to vectors. They never see documents' ids or tries."""
+
+from __future__ import annotations
+
+from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
+from retrograd.models.encoder_decoder import EncoderDecoder
+from retrograd.models.text_encoder import MiniLM
+from retrograd.models.tfidf_svd import TfidfSvd
+from retrograd.models.token_input import TokenInput
+from retrograd.models.token_states import TokenStates
+from retrograd.models.vector_input import VectorInput
+
+CONFIGS: tuple[type, ...] = (
+    DualEncoder,
+    EncoderDecoder,
+    FrozenVectors,
+    MiniLM,
+    TfidfSvd,
+    TokenInput,
+    TokenStates,
+    VectorInput,
+)
+"""What a saved recipe may name."""

@@ -1,0 +1,38 @@
+"""Named systems. Each is a function that picks parts and returns a `Recipe`; nothing below imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from retrograd.errors import InputError
+from retrograd.recipe import Recipe
+from retrograd.recipes import dense, dsi, genre, lexical, ultron
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "bm25": lexical.bm25,
+    "dense": dense.dense,
+    "dual_encoder": dense.dual_encoder,
+    "dual_encoder_hard": dense.dual_encoder_hard,
+    "hybrid": dense.hybrid,
+    "dsi_atomic": dsi.dsi_atomic,
+    "dsi_naive": dsi.dsi_naive,
+    "dsi_semantic": dsi.dsi_semantic,
+    "dsi_qg": dsi.dsi_qg,
+    "ultron_pq": ultron.ultron_pq,
+    "genre": genre.genre,
+}
+"""Every named system, in the order they are listed to people."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: there is none; the message lists those there are.
+
+    >>> recipe("bm25").name
+    'bm25'
+    """
+    if name not in RECIPES:
+        raise InputError(f"no recipe is called {name!r}; choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]()

@@ -1,0 +1,1 @@
+"""Reliability promises as programs: each breaks something on purpose and measures what is lost."""

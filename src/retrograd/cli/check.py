@@ -1,0 +1,23 @@
+"""`retrograd check`: is every file of a saved system what it was when it was saved?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrograd.artifacts import check_folder, read_manifest
+from retrograd.errors import ArtifactError, InputError
+
+
+def check_command(folder: Path) -> None:
+    """Print how many files are sound.
+
+    Raises:
+        InputError: the folder is no system.
+        ArtifactError: names every file that is damaged, missing or foreign.
+    """
+    if not (folder / "manifest.json").exists():
+        raise InputError("no retrograd system here (manifest.json is missing)", path=folder)
+    problems = check_folder(folder)
+    if problems:
+        raise ArtifactError(f"{folder}: {'; '.join(problems)}")
+    print(f"{folder}: sound, {len(read_manifest(folder)['files'])} files match their hashes")

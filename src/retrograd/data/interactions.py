@@ -1,0 +1,126 @@
+"""Who took which item, and when: the table behind recommendation sets.
+
+Columns of numbers over two lists of names, so that millions of rows stay small. It knows no model
+and no split; `splits` cuts it, `dataset` joins it to a corpus.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from retrograd.data.beir import known
+from retrograd.data.lines import check_id, number, read_table
+from retrograd.errors import InputError
+from retrograd.types import Corpus, History
+
+TIME_COLUMNS = ("timestamp", "order")
+"""What may say when; the first that is there counts. Without one the order of the file does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """One row per interaction, in file order."""
+
+    users: tuple[str, ...]
+    """User ids, by first appearance."""
+
+    items: tuple[str, ...]
+    """Item ids, by first appearance."""
+
+    user: np.ndarray
+    """(rows,) int64 positions in `users`."""
+
+    item: np.ndarray
+    """(rows,) int64 positions in `items`."""
+
+    time: np.ndarray
+    """(rows,) float64; only comparable within a user where the file counts steps instead of seconds."""
+
+    rating: np.ndarray
+    """(rows,) float64; 1 where the file has none."""
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[tuple[str, str, float, float]]) -> Interactions:
+        """From (user, item, time, rating) tuples.
+
+        >>> Interactions.from_rows([("u", "b", 2.0, 1.0), ("u", "a", 1.0, 1.0)]).histories()
+        [History(id='u', items=('a', 'b'))]
+        """
+        users: dict[str, int] = {}
+        items: dict[str, int] = {}
+        numbers = np.asarray(
+            [
+                (users.setdefault(user, len(users)), items.setdefault(item, len(items)), time, rating)
+                for user, item, time, rating in rows
+            ],
+            np.float64,
+        ).reshape(-1, 4)
+        user, item = numbers[:, 0].astype(np.int64), numbers[:, 1].astype(np.int64)
+        return cls(tuple(users), tuple(items), user, item, numbers[:, 2].copy(), numbers[:, 3].copy())
+
+    def histories(self, where: np.ndarray | None = None) -> list[History]:
+        """Each user's items, oldest first (ties in file order), users by first appearance.
+
+        Args:
+            where: (rows,) bool, the rows that count; a user without any is left out.
+        """
+        order = np.lexsort((self.time, self.user))
+        if where is not None:
+            order = order[where[order]]
+        present, starts = np.unique(self.user[order], return_index=True)
+        edges = pairwise([*starts.tolist(), len(order)])
+        return [
+            History(self.users[user], tuple(self.items[item] for item in self.item[order[a:b]].tolist()))
+            for user, (a, b) in zip(present.tolist(), edges, strict=True)
+        ]
+
+
+def read_interactions(path: Path | str, *, items: Container[str]) -> Interactions:
+    """A `.tsv[.gz]` or `.csv[.gz]` with `user_id` and `item_id`, optionally `timestamp` or `order`, `rating`.
+
+    Raises:
+        InputError: a missing column, an item that does not exist, a time or rating that is no finite
+            number, or whatever `lines.read_table` refuses.
+    """
+
+    def rows() -> Iterator[tuple[str, str, float, float]]:
+        for line, row in read_table(path, ("user_id", "item_id")):
+            check_id(row["user_id"], "user_id", path=path, line=line)
+            known(row["item_id"], items, "item", path=path, line=line)
+            named = next((name for name in TIME_COLUMNS if name in row), "")
+            time = number(row[named], named, path=path, line=line) if named else 0.0
+            rating = number(row["rating"], "rating", path=path, line=line) if "rating" in row else 1.0
+            yield row["user_id"], row["item_id"], time, rating
+
+    return Interactions.from_rows(rows())
+
+
+def popularity(histories: Iterable[History]) -> dict[str, int]:
+    """Item -> how often it was taken. Count the histories that training may see, never the targets.
+
+    >>> popularity([History("u", ("a", "b")), History("v", ("a",))])
+    {'a': 2, 'b': 1}
+    """
+    return dict(Counter(item for history in histories for item in history.items))
+
+
+def history_text(corpus: Corpus, items: Sequence[str], *, last: int = 10) -> str:
+    """A history as a query in words: the titles of its last items, newest first.
+
+    >>> from retrograd.types import Document
+    >>> history_text(Corpus([Document("a", title="Soap"), Document("b", title="Brush")]), ["a", "b"])
+    'Brush. Soap'
+    """
+    if last < 1:
+        raise InputError(f"last={last} must be at least 1")
+    documents = (corpus[corpus.row_of[item]] for item in reversed(items[-last:]))
+    return ". ".join(document.title or document.text for document in documents).strip(". ")

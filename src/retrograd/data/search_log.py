@@ -1,0 +1,86 @@
+"""The purchases behind the queries of a product search, and which of them may be learnt from.
+
+A log is `search_log.tsv[.gz]` with `user_id query_id item_id order part`. The part decides: `train` rows are
+pairs; `history` rows are earlier purchases whose query is held out, so they may stand in a user's
+history and never become a pair; all others are targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrograd.data.beir import known
+from retrograd.data.lines import check_id, integer, read_table
+from retrograd.errors import InputError
+from retrograd.types import History
+
+PARTS = ("train", "history", "dev", "dev_seen", "test")
+"""What a row may be used for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One row: this user asked this and took that."""
+
+    user: str
+    query: str
+    item: str
+    order: int
+    """Position in the user's life; equal for the several queries of one purchase."""
+
+    part: str
+    """One of `PARTS`."""
+
+
+def read_search_log(path: Path | str, *, queries: Container[str], items: Container[str]) -> list[Purchase]:
+    """All rows, in file order.
+
+    Raises:
+        InputError: a missing column, an item or query that does not exist, an order that is no whole
+            number, or an unknown part.
+    """
+    log = []
+    for line, row in read_table(path, ("user_id", "query_id", "item_id", "order", "part")):
+        part = row["part"]
+        if part not in PARTS:
+            raise InputError(f"part {part!r:.40} is not one of {', '.join(PARTS)}", path=path, line=line)
+        check_id(row["user_id"], "user_id", path=path, line=line)
+        known(row["item_id"], items, "item", path=path, line=line)
+        known(row["query_id"], queries, "query", path=path, line=line)
+        order = integer(row["order"], "order", path=path, line=line)
+        log.append(Purchase(row["user_id"], row["query_id"], row["item_id"], order, part))
+    return log
+
+
+def training_pairs(log: Iterable[Purchase]) -> list[tuple[str, str]]:
+    """(query id, item id) of the rows a system may learn from: part `train` and no other.
+
+    >>> training_pairs([Purchase("u", "q", "a", 0, "train"), Purchase("u", "r", "b", 1, "history")])
+    [('q', 'a')]
+    """
+    return [(row.query, row.item) for row in log if row.part == "train"]
+
+
+def log_histories(log: Iterable[Purchase]) -> dict[str, History]:
+    """User -> the items of parts `train` and `history`, oldest first, each purchase once.
+
+    >>> log_histories(
+    ...     [
+    ...         Purchase("u", "q", "a", 1, "train"),
+    ...         Purchase("u", "r", "a", 1, "train"),
+    ...         Purchase("u", "s", "b", 0, "history"),
+    ...         Purchase("u", "s", "c", 2, "dev"),
+    ...     ]
+    ... )
+    {'u': History(id='u', items=('b', 'a'))}
+    """
+    taken: dict[str, dict[tuple[int, str], None]] = {}
+    for row in log:
+        if row.part in ("train", "history"):
+            taken.setdefault(row.user, {})[row.order, row.item] = None
+    return {
+        user: History(user, tuple(item for _, item in sorted(steps, key=lambda step: step[0])))
+        for user, steps in taken.items()
+    }

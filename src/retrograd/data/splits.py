@@ -1,0 +1,99 @@
+"""Which part of a collection is learnt from and which is kept to judge by.
+
+Pure functions of ids, histories and times; no file, no global random state. A split by hash depends
+on each id alone, so adding a document or query never moves another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from retrograd.data.interactions import Interactions
+from retrograd.errors import InputError
+from retrograd.types import History, Qrels, Query
+
+
+def hash_fraction(ids: Iterable[str], fraction: float, salt: str = "") -> tuple[str, ...]:
+    """The ids that fall into a random part of this size, in the order given.
+
+    Args:
+        fraction: expected share, 0 to 1.
+        salt: another salt, another independent part. With the same salt a smaller part lies inside a
+            larger one.
+
+    >>> hash_fraction("abcdefgh", 0.5)
+    ('a', 'b', 'c', 'e', 'g')
+    """
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction={fraction} must be between 0 and 1")
+    return tuple(value for value in ids if _uniform(value, salt) < fraction)
+
+
+def _uniform(value: str, salt: str) -> float:
+    digest = hashlib.sha256(f"{salt}\0{value}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def tune_cut(queries: Iterable[Query], fraction: float = 0.15) -> tuple[list[Query], list[Query]]:
+    """(to learn from, to tune on): the second part is the hashed fraction of the query ids."""
+    queries = list(queries)
+    kept = set(hash_fraction((query.id for query in queries), fraction, salt="tune"))
+    return [q for q in queries if q.id not in kept], [q for q in queries if q.id in kept]
+
+
+def given(ids: Iterable[str], parts: Mapping[str, str]) -> dict[str, list[str]]:
+    """Part -> its ids in the order given, where the data itself says which part an id is in.
+
+    Raises:
+        InputError: an id that has no part.
+
+    >>> given("abc", {"a": "train", "b": "dev", "c": "train"})
+    {'train': ['a', 'c'], 'dev': ['b']}
+    """
+    found: dict[str, list[str]] = {}
+    for value in ids:
+        if value not in parts:
+            raise InputError(f"id {value!r:.80} is in no part of the given split")
+        found.setdefault(parts[value], []).append(value)
+    return found
+
+
+def leave_one_out(histories: Sequence[History]) -> tuple[list[History], Qrels]:
+    """(histories without their last item, user -> that item as the one relevant document).
+
+    A history of one item is kept whole: it has nothing to predict from.
+
+    >>> leave_one_out([History("u", ("a", "b")), History("v", ("a",))])
+    ([History(id='u', items=('a',)), History(id='v', items=('a',))], {'u': {'b': 1}})
+    """
+    shortened = [h if len(h.items) < 2 else History(h.id, h.items[:-1]) for h in histories]
+    return shortened, {h.id: {h.items[-1]: 1} for h in histories if len(h.items) > 1}
+
+
+def temporal(interactions: Interactions, fraction: float = 0.1) -> tuple[list[History], Qrels]:
+    """Cut all users at one moment, so that no model learns from anybody's future.
+
+    Args:
+        fraction: share of the rows that lies at or after the cut; rows of one moment stay together,
+            on the later side.
+
+    Returns: (histories before the cut, user -> items taken from the cut on). Users without a past are
+    left out of the second.
+
+    >>> rows = [("u", "a", 1.0, 1.0), ("u", "b", 9.0, 1.0), ("v", "b", 9.0, 1.0)]
+    >>> temporal(Interactions.from_rows(rows), 0.5)
+    ([History(id='u', items=('a',))], {'u': {'b': 1}})
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction={fraction} must lie between 0 and 1")
+    if not len(interactions):
+        raise InputError("there is no interaction to split")
+    place = min(int(len(interactions) * (1 - fraction)), len(interactions) - 1)
+    earlier = interactions.time < np.sort(interactions.time)[place]
+    past = interactions.histories(earlier)
+    known = {history.id for history in past}
+    future = interactions.histories(~earlier)
+    return past, {h.id: dict.fromkeys(h.items, 1) for h in future if h.id in known}

@@ -1,0 +1,183 @@
+"""One decoder step at a time for many beams: the tight half of `blocks.DecoderStack`.
+
+Reads a stack's weights and computes what its `forward` computes, without dropout and without
+repeating a prefix. All beams of a row share its memory: keys and values are projected once per
+row, and where the memory is short the query and output matrices are folded into them, so that
+cross-attention is two small products per step.
+Shapes: B rows, S memory slots, A beams of one row, R = B * A, H heads, k head width, I = H * k,
+d width, N layers, t tokens so far.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from retrograd.models.blocks import BlockShape, CrossAttention, DecoderStack, activate, padding_bias
+
+
+class CachedLayer(NamedTuple):
+    """Matrices of one layer and its view of the memory."""
+
+    own_norm: Tensor
+    qkv: Tensor
+    """(d, 3 I)."""
+
+    out: Tensor
+    """(I, d)."""
+
+    cross_norm: Tensor
+    query: Tensor | None
+    """(d, I), or None where it is folded into `key`."""
+
+    key: Tensor
+    """(B H, k, S), or folded (B, d, H S)."""
+
+    value: Tensor
+    """(B H, S, k), or folded (B, H S, d)."""
+
+    cross_out: Tensor
+    """(I, d); unused where folded."""
+
+    feed_norm: Tensor
+    wide: Tensor
+    narrow: Tensor
+
+
+class DecoderCache(NamedTuple):
+    """What a step reads. A value: a step returns the next one, so a prefix may branch."""
+
+    layers: tuple[CachedLayer, ...]
+    final_norm: Tensor
+    padding: Tensor
+    """(B, 1, H S) where folded, else (B H, 1, S); -inf at padding."""
+
+    positions: Tensor
+    """(depth, depth, 1, H) position bias by query and key."""
+
+    past: Tensor
+    """(t, N, R, 2, H, k) keys and values of the tokens so far."""
+
+    shape: BlockShape
+
+
+def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) -> DecoderCache:
+    """The cache of B empty prefixes.
+
+    Args:
+        memory: (B, S, d).
+        where: (B, S) bool, False for padding.
+        depth: steps at most.
+    """
+    shape = stack.shape
+    folded = shape.heads * memory.shape[1] <= 2 * shape.width  # beyond, the folded matrices cost more
+    bias = padding_bias(where)[:, 0]
+    padding = bias.repeat(1, 1, shape.heads) if folded else bias.repeat_interleave(shape.heads, dim=0)
+    blocks = zip(stack.attention, stack.cross, stack.feed_forward, strict=True)
+    layers = tuple(
+        CachedLayer(
+            own_norm=own.norm.weight,
+            qkv=own.qkv,
+            out=own.out,
+            cross_norm=cross.norm.weight,
+            **_memory_of(cross, memory, folded),
+            cross_out=cross.out,
+            feed_norm=feed.norm.weight,
+            wide=feed.wide,
+            narrow=feed.out,
+        )
+        for own, cross, feed in blocks
+    )
+    return DecoderCache(
+        layers=layers,
+        final_norm=stack.norm.weight,
+        padding=padding,
+        positions=stack.position_bias(depth).permute(1, 2, 0).unsqueeze(2),
+        past=memory.new_empty(0, shape.layers, len(memory), 2, shape.heads, shape.head_width),
+        shape=shape,
+    )
+
+
+def _memory_of(cross: CrossAttention, memory: Tensor, folded: bool) -> dict[str, Tensor | None]:
+    rows, slots, width = memory.shape
+    heads = cross.shape.heads
+    both = memory.view(rows * slots, width) @ cross.key_value  # (B S, 2 I)
+    if not folded:
+        key, value = both.view(rows, slots, 2, heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
+        return {"query": cross.query, "key": key.transpose(1, 2).contiguous(), "value": value}
+    # key times query matrix, and value times output matrix, head by head: one batch of 2 H products
+    matrices = torch.cat([cross.query.t(), cross.out]).view(2 * heads, -1, width)
+    folded_both = torch.bmm(both.view(rows * slots, 2 * heads, -1).transpose(0, 1), matrices)
+    key, value = folded_both.view(2, heads, rows, slots, width).transpose(1, 2).flatten(2, 3)
+    return {"query": None, "key": key.transpose(1, 2), "value": value}
+
+
+def cached_step(cache: DecoderCache, states: Tensor, parent: Tensor | None) -> tuple[Tensor, DecoderCache]:
+    """One more token for each row.
+
+    Args:
+        states: (R, d) embeddings; the beams of one row of the memory stand together.
+        parent: (R,) int64, the row of the previous step each continues; None keeps the rows.
+
+    Returns: (R, d) normed states, and the cache that includes the token.
+    """
+    shape, width = cache.shape, cache.final_norm.shape
+    past = _continued(cache.past, parent, len(states))
+    bias = cache.positions[len(past) - 1, : len(past)]
+    for layer, own in zip(cache.layers, past.unbind(1), strict=True):
+        normed = F.rms_norm(states, width, layer.own_norm, shape.epsilon)
+        states = torch.addmm(states, _own_attention(normed, layer.qkv, own, bias), layer.out)
+        normed = F.rms_norm(states, width, layer.cross_norm, shape.epsilon)
+        states = _cross_attention(states, normed, layer, cache.padding, shape.heads)
+        normed = F.rms_norm(states, width, layer.feed_norm, shape.epsilon)
+        inner = torch.mm(normed, layer.wide)
+        inner = activate(inner, True) if shape.activation == "gated_gelu" else inner.relu_()
+        states = torch.addmm(states, inner, layer.narrow)
+    states = F.rms_norm(states, width, cache.final_norm, shape.epsilon)
+    return states, cache._replace(past=past)
+
+
+def _continued(past: Tensor, parent: Tensor | None, rows: int) -> Tensor:
+    """(t + 1, N, R, 2, H, k): the parents' past and room for one more token."""
+    length, layers, before, *rest = past.shape
+    longer = past.new_empty(length + 1, layers, rows, *rest)
+    if parent is None:
+        longer[:length] = past
+    elif length:
+        block = torch.arange(0, length * layers * before, before, device=past.device)
+        wanted = (block.unsqueeze(1) + parent).view(-1)
+        torch.index_select(past.flatten(0, 2), 0, wanted, out=longer[:length].flatten(0, 2))
+    return longer
+
+
+def _own_attention(normed: Tensor, qkv: Tensor, past: Tensor, bias: Tensor) -> Tensor:
+    """(R, d) -> (R, I); writes the last of `past` (t, R, 2, H, k). `bias`: (t, 1, H)."""
+    query, *new = torch.mm(normed, qkv).view(len(normed), 3, *past.shape[3:]).unbind(1)
+    key, value = past.unbind(2)
+    key[-1], value[-1] = new
+    if len(past) == 1:
+        return new[1].flatten(1)
+    # a handful of keys per row: elementwise products beat one tiny matrix product per row and head
+    weight = (key * query).sum(-1).add_(bias).softmax(0)
+    return (value * weight.unsqueeze(-1)).sum(0).flatten(1)
+
+
+def _cross_attention(
+    states: Tensor, normed: Tensor, layer: CachedLayer, padding: Tensor, heads: int
+) -> Tensor:
+    """(R, d) -> (R, d), the residual included."""
+    if layer.query is None:
+        rows, width, columns = layer.key.shape
+        weight = torch.baddbmm(padding, normed.view(rows, -1, width), layer.key)
+        weight = weight.view(rows, -1, heads, columns // heads).softmax(-1)
+        mixed = torch.baddbmm(states.view(rows, -1, width), weight.view(rows, -1, columns), layer.value)
+        return mixed.view_as(states)
+    groups, head_width, _ = layer.key.shape
+    rows = groups // heads
+    query = torch.mm(normed, layer.query).view(rows, -1, heads, head_width).transpose(1, 2)
+    weight = torch.baddbmm(padding, query.reshape(groups, -1, head_width), layer.key).softmax(-1)
+    mixed = torch.bmm(weight, layer.value).view(rows, heads, -1, head_width)
+    return torch.addmm(states, mixed.transpose(1, 2).reshape(len(states), -1), layer.cross_out)

@@ -1,0 +1,71 @@
+"""Product quantisation: a vector is cut into pieces and each piece is named by its nearest centre.
+
+Jegou et al., "Product Quantization for Nearest Neighbor Search", 2011, section II.
+Shapes: n vectors, d dimensions, m subspaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrograd.errors import InputError
+from retrograd.quantizers.codebooks import check_width, codebooks_from_state, codebooks_to_state
+from retrograd.quantizers.kmeans import as_points, assign_nearest, kmeans, squared_distances
+from retrograd.types import State
+
+
+@dataclass(frozen=True, eq=False)
+class ProductQuantizer:
+    """One codebook per subspace."""
+
+    codebooks: tuple[np.ndarray, ...]
+    """m matrices (codes, width of the subspace) float32; the widths add up to d and differ by 1 at most."""
+
+    @classmethod
+    def fit(cls, vectors: np.ndarray, subspaces: int, codes: int, *, seed: int) -> ProductQuantizer:
+        """k-means in each subspace.
+
+        Args:
+            vectors: (n, d) finite, n >= 1.
+            subspaces: m, at most d.
+            codes: centres per subspace; fewer where fewer distinct pieces exist.
+
+        Raises:
+            InputError: more subspaces than dimensions, or what `kmeans` refuses.
+
+        >>> ProductQuantizer.fit(np.eye(4), 2, 3, seed=0).encode(np.eye(4)).shape
+        (4, 2)
+        """
+        points = as_points(vectors)
+        if not 1 <= subspaces <= points.shape[1]:
+            raise InputError(f"subspaces={subspaces} must be from 1 to the {points.shape[1]} dimensions")
+        pieces = np.array_split(points, subspaces, axis=1)
+        return cls(tuple(kmeans(piece, codes, seed=(seed, at))[0] for at, piece in enumerate(pieces)))
+
+    def _pieces(self, vectors: np.ndarray) -> list[np.ndarray]:
+        widths = [codebook.shape[1] for codebook in self.codebooks]
+        return np.split(check_width(vectors, sum(widths)), np.cumsum(widths)[:-1], axis=1)
+
+    def encode(self, vectors: np.ndarray) -> np.ndarray:
+        """(n, d) -> (n, m) int64 codes."""
+        pairs = zip(self._pieces(vectors), self.codebooks, strict=True)
+        return np.stack([assign_nearest(piece, codebook) for piece, codebook in pairs], axis=1)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """(n, m) codes -> (n, d) float32: the centres side by side."""
+        return np.concatenate([book[codes[:, at]] for at, book in enumerate(self.codebooks)], axis=1)
+
+    def last_distances(self, vectors: np.ndarray) -> np.ndarray:
+        """(n, d) -> (n, codes) squared distances of the last piece to the codes of the last level."""
+        return squared_distances(self._pieces(vectors)[-1], self.codebooks[-1])
+
+    def state(self) -> State:
+        """Plain arrays from which `from_state` builds the same quantiser."""
+        return codebooks_to_state(self.codebooks)
+
+    @classmethod
+    def from_state(cls, state: State) -> ProductQuantizer:
+        """Undo `state`."""
+        return cls(codebooks_from_state(state))

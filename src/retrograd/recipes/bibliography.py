@@ -1,0 +1,60 @@
+"""BibTeX of the papers the recipes stand on, by the keys recipes cite."""
+
+from __future__ import annotations
+
+BIBTEX: dict[str, str] = {
+    "robertson2009bm25": """@article{robertson2009bm25,
+  title={The Probabilistic Relevance Framework: {BM25} and Beyond},
+  author={Robertson, Stephen and Zaragoza, Hugo},
+  journal={Foundations and Trends in Information Retrieval}, volume={3}, number={4}, year={2009}
+}""",
+    "reimers2019sbert": """@inproceedings{reimers2019sbert,
+  title={Sentence-{BERT}: Sentence Embeddings using Siamese {BERT}-Networks},
+  author={Reimers, Nils and Gurevych, Iryna},
+  booktitle={EMNLP}, year={2019}, eprint={1908.10084}, archivePrefix={arXiv}
+}""",
+    "wang2020minilm": """@inproceedings{wang2020minilm,
+  title={{MiniLM}: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers},
+  author={Wang, Wenhui and Wei, Furu and Dong, Li and Bao, Hangbo and Yang, Nan and Zhou, Ming},
+  booktitle={NeurIPS}, year={2020}, eprint={2002.10957}, archivePrefix={arXiv}
+}""",
+    "karpukhin2020dpr": """@inproceedings{karpukhin2020dpr,
+  title={Dense Passage Retrieval for Open-Domain Question Answering},
+  author={Karpukhin, Vladimir and Oguz, Barlas and Min, Sewon and Lewis, Patrick and Wu, Ledell and
+          Edunov, Sergey and Chen, Danqi and Yih, Wen-tau},
+  booktitle={EMNLP}, year={2020}, eprint={2004.04906}, archivePrefix={arXiv}
+}""",
+    "xiong2021ance": """@inproceedings{xiong2021ance,
+  title={Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval},
+  author={Xiong, Lee and Xiong, Chenyan and Li, Ye and Tang, Kwok-Fung and Liu, Jialin and
+          Bennett, Paul and Ahmed, Junaid and Overwijk, Arnold},
+  booktitle={ICLR}, year={2021}, eprint={2007.00808}, archivePrefix={arXiv}
+}""",
+    "cormack2009rrf": """@inproceedings{cormack2009rrf,
+  title={Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods},
+  author={Cormack, Gordon V. and Clarke, Charles L. A. and Buettcher, Stefan},
+  booktitle={SIGIR}, year={2009}
+}""",
+    "tay2022dsi": """@inproceedings{tay2022dsi,
+  title={Transformer Memory as a Differentiable Search Index},
+  author={Tay, Yi and Tran, Vinh Q. and Dehghani, Mostafa and Ni, Jianmo and Bahri, Dara and
+          Mehta, Harsh and Qin, Zhen and Hui, Kai and Zhao, Zhe and Gupta, Jai and others},
+  booktitle={NeurIPS}, year={2022}, eprint={2202.06991}, archivePrefix={arXiv}
+}""",
+    "zhuang2022dsiqg": """@article{zhuang2022dsiqg,
+  title={Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index with Query Generation},
+  author={Zhuang, Shengyao and Ren, Houxing and Shou, Linjun and Pei, Jian and Gong, Ming and
+          Zuccon, Guido and Jiang, Daxin},
+  year={2022}, eprint={2206.10128}, archivePrefix={arXiv}
+}""",
+    "zhou2022ultron": """@article{zhou2022ultron,
+  title={Ultron: An Ultimate Retriever on Corpus with a Model-based Indexer},
+  author={Zhou, Yujia and Yao, Jing and Dou, Zhicheng and Wu, Ledell and Zhang, Peitian and Wen, Ji-Rong},
+  year={2022}, eprint={2208.09257}, archivePrefix={arXiv}
+}""",
+    "decao2021genre": """@inproceedings{decao2021genre,
+  title={Autoregressive Entity Retrieval},
+  author={De Cao, Nicola and Izacard, Gautier and Riedel, Sebastian and Petroni, Fabio},
+  booktitle={ICLR}, year={2021}, eprint={2010.00904}, archivePrefix={arXiv}
+}""",
+}

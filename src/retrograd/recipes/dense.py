@@ -1,0 +1,72 @@
+"""Vectors and nearest neighbours: frozen, trained, trained on own mistakes, and fused with terms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retrograd.data.examples import MinedNegatives, PseudoQueries, TrainQueries
+from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
+from retrograd.models.text_encoder import MiniLM
+from retrograd.recipe import Mix, Recipe, Stage
+from retrograd.search.combine import Fuse
+from retrograd.search.lexical import Lexical
+from retrograd.search.nearest import Nearest
+from retrograd.training.objectives.contrastive import InBatchContrastive
+
+
+def dense() -> Recipe:
+    """all-MiniLM-L6-v2 as it comes, exact inner product (Reimers and Gurevych, 2019)."""
+    return Recipe(
+        name="dense",
+        summary="frozen MiniLM vectors, exact nearest neighbours",
+        model=FrozenVectors(encoder=MiniLM()),
+        search=Nearest(),
+        cites=("reimers2019sbert", "wang2020minilm"),
+    )
+
+
+def dual_encoder() -> Recipe:
+    """Trained heads over MiniLM, in-batch softmax (Karpukhin et al., 2020, equation 2)."""
+    return Recipe(
+        name="dual_encoder",
+        summary="query and document heads trained on the collection's own queries",
+        model=DualEncoder(encoder=MiniLM()),
+        stages=(
+            Stage(
+                name="contrastive",
+                objective=InBatchContrastive(drawn=8192),
+                examples=(Mix(source=TrainQueries()), Mix(source=PseudoQueries(per_document=12))),
+                samples_per_document=32,
+                batch_size=256,
+                learning_rate=5e-4,
+                validate_every=25,
+                patience=10,
+            ),
+        ),
+        search=Nearest(),
+        cites=("karpukhin2020dpr",),
+    )
+
+
+def dual_encoder_hard() -> Recipe:
+    """A second round on negatives the first round ranked high (Xiong et al., 2021)."""
+    first = dual_encoder()
+    second = replace(first.stages[0], name="hard", examples=(Mix(source=MinedNegatives()), first.stages[0].examples[1]))
+    return replace(
+        first,
+        name="dual_encoder_hard",
+        summary="dual_encoder, then a round on its own hard negatives",
+        stages=(first.stages[0], second),
+        cites=("karpukhin2020dpr", "xiong2021ance"),
+    )
+
+
+def hybrid() -> Recipe:
+    """BM25 and frozen vectors joined by reciprocal rank (Cormack et al., 2009)."""
+    return replace(
+        dense(),
+        name="hybrid",
+        summary="BM25 and MiniLM joined by reciprocal rank",
+        search=Fuse(parts=(Lexical(), Nearest())),
+        cites=("robertson2009bm25", "reimers2019sbert", "cormack2009rrf"),
+    )

@@ -1,0 +1,27 @@
+"""The title is the identifier: spelled token by token, so unseen documents can be reached.
+
+De Cao et al., "Autoregressive Entity Retrieval", 2021 (arXiv 2010.00904).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retrograd.docids.text import TitleText
+from retrograd.recipe import Recipe
+from retrograd.recipes.dsi import dsi_qg
+from retrograd.training.objectives.sequence import SequenceLikelihood
+
+
+def genre() -> Recipe:
+    """Titles under a trie; documents that share a title are expanded in corpus order."""
+    parent = dsi_qg()
+    stage = replace(parent.stages[0], objective=SequenceLikelihood(label_smoothing=0.1))
+    return replace(
+        parent,
+        name="genre",
+        summary="generates titles, trained on pseudo-queries",
+        docids=TitleText(),
+        stages=(stage,),
+        cites=("decao2021genre",),
+    )

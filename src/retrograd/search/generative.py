@@ -1,0 +1,185 @@
+"""Searchers that spell docids: a beam over the trie, or the score of every docid.
+
+Joins model, table and constraint into the `Searcher` protocol; the loops themselves are in
+`beam` and `score_all`. Shapes: B queries of a batch, w beams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from retrograd.constraints import Constraint, CsrTrie
+from retrograd.docid_table import DocidTable
+from retrograd.search.beam import BeamResult, beam_search, check_normalise
+from retrograd.search.parts import Parts
+from retrograd.search.resolve import Resolver
+from retrograd.search.score_all import best_keys, score_nodes
+from retrograd.types import Hit, Query, Ranking
+
+KeySearch = Callable[[dict[str, Tensor], int], BeamResult]
+"""Collated queries and a number of keys wanted -> the best keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beam:
+    """Beam search over legal docids."""
+
+    width: int = 20
+    """Beams kept per query. More is slower and finds more. A search for k documents widens the
+    beam to k, and on until k documents are found where several keys name the same one."""
+
+    normalise: str = "level"
+    """Log-probabilities over the `level`'s vocabulary, over the legal `children` only, or raw
+    logits (`none`)."""
+
+    batch_size: int = 32
+    """Queries decoded together; changes speed, not answers."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width={self.width} must be at least 1")
+        _check(self.normalise, self.batch_size)
+
+    def build(self, parts: Parts) -> GenerativeSearcher:
+        """Ready to answer; builds the trie.
+
+        Raises:
+            ValueError: the system has no docids or no model.
+        """
+        model, table, trie = _needed(parts)
+        return beam_searcher(self, model, table, trie)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreAll:
+    """The score of every docid: exact, and slower than a beam except for one-token docids."""
+
+    normalise: str = "level"
+    """As in `Beam`."""
+
+    batch_size: int = 8
+    """Queries scored together; memory grows with it times the number of docids."""
+
+    block: int = 2048
+    """Decoder rows in one step, about."""
+
+    def __post_init__(self) -> None:
+        if self.block < 1:
+            raise ValueError(f"block={self.block} must be at least 1")
+        _check(self.normalise, self.batch_size)
+
+    def build(self, parts: Parts) -> GenerativeSearcher:
+        """Ready to answer; builds the trie.
+
+        Raises:
+            ValueError: the system has no docids or no model.
+        """
+        model, table, trie = _needed(parts)
+
+        def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
+            steps = score_nodes(model, inputs, trie, normalise=self.normalise, block=self.block)
+            return best_keys(steps, trie, count)
+
+        return GenerativeSearcher(model, Resolver(table), best, batch_size=self.batch_size)
+
+
+def _check(normalise: str, batch_size: int) -> None:
+    check_normalise(normalise)
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1")
+
+
+def _needed(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
+    if parts.model is None or parts.table is None:
+        missing = "model" if parts.model is None else "docid table"
+        raise ValueError(f"generative search needs a {missing}; give the recipe docids and a sequence model")
+    if parts.model.level_sizes != parts.table.level_sizes:
+        raise ValueError(
+            f"the docid table has level sizes {parts.table.level_sizes} but the model emits "
+            f"{parts.model.level_sizes}; call the model's `resize`, or load the table it was built for"
+        )
+    return parts.model, parts.table, CsrTrie.from_table(parts.table)
+
+
+def beam_searcher(
+    config: Beam,
+    model: Any,
+    table: DocidTable,
+    constraint: Constraint,
+    allowed: np.ndarray | None = None,
+) -> GenerativeSearcher:
+    """A beam over any constraint, such as an allow-list.
+
+    Args:
+        constraint: legal keys of `table`.
+        allowed: (documents,) bool, what may be answered where a key also names something else.
+    """
+
+    def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
+        width = max(config.width, count)
+        return beam_search(model, inputs, constraint, width=width, normalise=config.normalise)
+
+    return GenerativeSearcher(model, Resolver(table, allowed), best, batch_size=config.batch_size)
+
+
+class GenerativeSearcher:
+    """Implements `Searcher` over one way of finding the best keys."""
+
+    def __init__(self, model: Any, resolver: Resolver, find: KeySearch, *, batch_size: int) -> None:
+        self.model, self.resolver, self._find, self.batch_size = model, resolver, find, batch_size
+
+    def search(self, queries: Sequence[Query], k: int) -> Ranking:
+        """The `k` best documents of each query; every hit says its path and steps.
+
+        Raises:
+            ValueError: k below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k={k} must be at least 1")
+        if not queries:
+            return Ranking((), ())
+        training = self.model.training
+        self.model.eval()
+        try:
+            hits = self._search([query.text for query in queries], k)
+        finally:
+            self.model.train(training)
+        return Ranking(tuple(query.id for query in queries), hits)
+
+    def _search(self, texts: list[str], k: int) -> tuple[tuple[Hit, ...], ...]:
+        encoder = self.model.encoder
+        prepared = encoder.prepare(texts, "query")
+        # like lengths together: less padding, and a stable sort keeps the batches reproducible
+        lengths = getattr(prepared, "lengths", np.zeros(len(texts), np.int64))
+        order = np.argsort(lengths, kind="stable")
+        found: dict[int, tuple[Hit, ...]] = {}
+        for first in range(0, len(texts), self.batch_size):
+            rows = order[first : first + self.batch_size]
+            inputs = {name: value.to(self._device) for name, value in encoder.collate(prepared, rows).items()}
+            found |= zip(rows.tolist(), self._answer(inputs, k), strict=True)
+        return tuple(found[row] for row in range(len(texts)))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    def _answer(self, inputs: dict[str, Tensor], k: int) -> list[tuple[Hit, ...]]:
+        """Hits of one batch; asks for more keys while they name too few documents."""
+        wanted, num_keys = min(k, self.resolver.num_reachable), len(self.resolver.table)
+        count = min(k, num_keys)
+        while True:
+            hits = self._hits(self._find(inputs, count), k)
+            if count == num_keys or min(map(len, hits)) >= wanted:
+                return hits
+            count = min(2 * count, num_keys)
+
+    def _hits(self, result: BeamResult, k: int) -> list[tuple[Hit, ...]]:
+        columns = (result.keys, result.scores, result.paths, result.steps)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [self.resolver.hits(*row, k) for row in rows]

@@ -1,0 +1,93 @@
+"""Exact search by brute force: the score of every docid, sharing the work of common prefixes.
+
+One decoder row per inner node of the trie, depth first in blocks, so that memory stays flat. For
+one-token docids this is a single matrix product. Knows no documents.
+Shapes: B queries, N trie nodes, A nodes of a block, E edges below them, n keys, L levels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from retrograd.constraints import Children, CsrTrie
+from retrograd.search.beam import BeamResult, check_normalise, child_scores, first_best
+
+
+@torch.inference_mode()
+def score_nodes(
+    model: Any, inputs: dict[str, Tensor], trie: CsrTrie, *, normalise: str = "level", block: int = 2048
+) -> Tensor:
+    """Log-probability of the last token of every prefix: (B, N) float; 0 at the root.
+
+    Args:
+        model: a `models.encoder_decoder.EncoderDecoderModel` or the like, in eval mode.
+        inputs: collated batch of B queries.
+        normalise: as in `beam.beam_search`.
+        block: decoder rows in one step, about.
+    """
+    check_normalise(normalise)
+    cache = model.start(model.encode(inputs))
+    batch = cache.past.shape[2]
+    logits, cache = model.step(cache)
+    steps = logits.new_zeros(batch, trie.num_nodes)
+
+    def fill(logits: Tensor, cache: Any, nodes: Tensor) -> None:
+        children = trie.children(nodes)
+        steps[:, children.state] = _block_scores(logits, children, len(nodes), normalise)
+        inner = (~trie.is_end(children.state)).nonzero().squeeze(1)
+        for part in inner.split(max(1, block // batch)):
+            if len(part):
+                fill(*_descend(model, cache, children, part, batch), children.state[part])
+
+    fill(logits, cache, trie.start(1))
+    return steps
+
+
+def _block_scores(logits: Tensor, children: Children, rows: int, normalise: str) -> Tensor:
+    """(B, E) scores of the children of one block of nodes, for every query."""
+    batch = len(logits) // rows
+    shift = torch.arange(batch, device=logits.device).unsqueeze(1) * rows
+    every = Children(
+        (children.row + shift).flatten(), children.token.repeat(batch), children.state.repeat(batch)
+    )
+    return child_scores(logits, None, every, normalise).view(batch, -1)
+
+
+def _descend(model: Any, cache: Any, children: Children, part: Tensor, batch: int) -> tuple[Tensor, Any]:
+    """One decoder step for some of the children, for every query."""
+    rows = cache.past.shape[2] // batch
+    shift = torch.arange(batch, device=part.device).unsqueeze(1) * rows
+    parent = (children.row[part] + shift).flatten()
+    logits, cache = model.step(cache, children.token[part].repeat(batch), parent)
+    return logits, cache
+
+
+@torch.inference_mode()
+def best_keys(steps: Tensor, trie: CsrTrie, count: int) -> BeamResult:
+    """The `count` best keys of the scores of all prefixes; equal scores in the order of the keys.
+
+    Args:
+        steps: (B, N) from `score_nodes`.
+        count: at most the number of keys is answered.
+    """
+    total = steps.clone()
+    for first, after in zip(trie.level_start[1:-1], trie.level_start[2:], strict=True):
+        total[:, first:after] += total[:, trie.parent[first:after]]
+    leaves = trie.leaves.long()
+    score = total[:, leaves]
+    at = first_best(score, min(count, len(leaves)))
+    best, order = score.gather(1, at).sort(dim=1, descending=True, stable=True)
+    node = leaves[at.gather(1, order)]
+    keys = trie.key(node.flatten()).view_as(node)
+    depth = len(trie.level_start) - 2
+    paths = torch.full((*node.shape, depth), -1, dtype=torch.int64, device=node.device)
+    parts = best.new_zeros(paths.shape)
+    for level in reversed(range(depth)):
+        here = node >= trie.level_start[level + 1]
+        paths[:, :, level] = torch.where(here, trie.token[node].long(), -1)
+        parts[:, :, level] = steps.gather(1, node).masked_fill_(~here, 0.0)
+        node = torch.where(here, trie.parent[node], node)
+    return BeamResult(keys, best, paths, parts)

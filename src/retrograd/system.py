@@ -1,0 +1,240 @@
+"""A fitted system: what a recipe became on one corpus, as one folder that can be opened again.
+
+Knows how the parts of a recipe fit together and where each is stored; the training that filled
+them is on the floor above.
+
+Folder: `manifest.json` (hashes of all the rest), `recipe.json`, `documents.sqlite` (the truth),
+`docids.safetensors`, `model.safetensors`, `fitted.safetensors` (vocabularies and the like),
+`derived.safetensors` and `lexical/` (indexes: can be rebuilt), `metrics.jsonl`, `README.md`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrograd import artifacts
+from retrograd.docid_table import DocidTable
+from retrograd.document_store import DocumentStore
+from retrograd.errors import ArtifactError, InputError
+from retrograd.recipe import Mix, Recipe, Stage, from_json, to_json
+from retrograd.types import Corpus, Query, Ranking, Searcher, State, TextEncoder, TextEncoderConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+"""Version of the folder layout; another one is refused, never guessed at."""
+
+
+def part_kinds() -> dict[str, type]:
+    """Every config class a saved system needs in order to answer queries, by name."""
+    from retrograd import data, docids, indexes, models, search
+
+    classes = (Recipe, Stage, Mix, *docids.CONFIGS, *models.CONFIGS, *indexes.CONFIGS, *search.CONFIGS)
+    return {cls.__name__: cls for cls in (*classes, *data.CONFIGS)}
+
+
+@dataclass(eq=False)
+class Fitted:
+    """What was learnt from the collection beside network weights, and the encoders built from it."""
+
+    model: State = field(default_factory=dict)
+    """What the model's config fitted (tokenizers, vocabularies)."""
+
+    docids: State = field(default_factory=dict)
+    """What the text encoder behind the docids fitted."""
+
+    _built: dict[Any, TextEncoder] = field(default_factory=dict)
+
+    def encoder(self, config: TextEncoderConfig, texts: Sequence[str]) -> TextEncoder:
+        """The text encoder the docids are made with; fitted on `texts` the first time."""
+        from retrograd.models.embedding_cache import cached
+
+        if config not in self._built:
+            self.docids = self.docids or config.fit(texts)
+            self._built[config] = cached(config.build(self.docids))
+        return self._built[config]
+
+    def arrays(self) -> State:
+        """Both states in one, for one file."""
+        named = {f"model.{name}": array for name, array in self.model.items()}
+        return named | {f"docids.{name}": array for name, array in self.docids.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: State) -> Fitted:
+        """Undo `arrays`."""
+        parts: dict[str, State] = {"model": {}, "docids": {}}
+        for name, array in arrays.items():
+            owner, _, rest = name.partition(".")
+            parts[owner][rest] = array
+        return cls(**parts)
+
+
+@dataclass(eq=False)
+class System:
+    """A recipe with everything it learnt, ready to answer.
+
+    >>> system = System.load("my-system")                      # doctest: +SKIP
+    >>> system.search("estimate depth from one image", k=3)    # doctest: +SKIP
+    """
+
+    recipe: Recipe
+    corpus: Corpus
+    model: Any
+    table: DocidTable | None
+    searcher: Searcher
+    fitted: Fitted
+    arrays: State
+    """Derived arrays worth keeping (document vectors, index structures)."""
+
+    folder: Path
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def assemble(
+        cls,
+        recipe: Recipe,
+        corpus: Corpus,
+        *,
+        folder: Path,
+        model: Any = None,
+        table: DocidTable | None = None,
+        fitted: Fitted | None = None,
+        arrays: State | None = None,
+        manifest: Mapping[str, Any] | None = None,
+    ) -> System:
+        """Put fitted parts together and build the searcher the recipe asks for."""
+        from retrograd.search.parts import Parts
+
+        arrays = {} if arrays is None else arrays
+        parts = Parts(corpus=corpus, model=model, table=table, folder=folder, arrays=arrays)
+        searcher = recipe.search.build(parts)
+        return cls(recipe, corpus, model, table, searcher, fitted or Fitted(), arrays, folder, manifest or {})
+
+    def search(self, queries: str | Sequence[str | Query], k: int = 10) -> Ranking:
+        """The `k` best documents of each query, fewer where the corpus is smaller.
+
+        Args:
+            queries: one text, or a sequence of texts or `Query` values. Plain texts get their
+                position as id.
+
+        Raises:
+            InputError: `k` below 1.
+        """
+        if k < 1:
+            raise InputError(f"k={k} must be at least 1")
+        given = [queries] if isinstance(queries, str) else list(queries)
+        asked = [q if isinstance(q, Query) else Query(str(at), q) for at, q in enumerate(given)]
+        return self.searcher.search(asked, min(k, len(self.corpus)))
+
+    def write(self, folder: Path, info: Mapping[str, Any]) -> None:
+        """Write every part and the manifest into `folder` (made if missing), which then opens."""
+        from safetensors.torch import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        DocumentStore.create(folder / "documents.sqlite", self.corpus).close()
+        artifacts.write_json(folder / "recipe.json", to_json(self.recipe))
+        artifacts.save_arrays(folder / "fitted.safetensors", self.fitted.arrays())
+        artifacts.save_arrays(folder / "derived.safetensors", self.arrays)
+        if self.table is not None:
+            artifacts.save_table(folder / "docids.safetensors", self.table)
+        if self.model is not None:
+            weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+            artifacts.write_bytes_atomic(folder / "model.safetensors", save(weights))
+        own = {"format": FORMAT, "recipe": self.recipe.name, "documents": len(self.corpus)}
+        own["model_fingerprint"] = getattr(self.model, "fingerprint", "")
+        artifacts.write_manifest(folder, {**info, **own})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> System:
+        """Open a saved system after checking every file against the manifest.
+
+        Raises:
+            InputError: the folder does not exist or is no system.
+            ArtifactError: a file is damaged, missing or foreign, the format is another version's,
+                or the text encoder at hand is not the one the system was fitted with.
+        """
+        folder = artifacts.current(Path(folder))
+        if not (folder / "manifest.json").is_file():
+            raise InputError("no retrograd system here (manifest.json is missing)", path=folder)
+        problems = artifacts.check_folder(folder)
+        if problems:
+            raise ArtifactError(f"{folder}: {'; '.join(problems)}")
+        manifest = artifacts.read_manifest(folder)
+        if manifest.get("format") != FORMAT:
+            raise ArtifactError(f"{folder}: format {manifest.get('format')}, this version reads {FORMAT}; fit again")
+        recipe = from_json(artifacts.read_json(folder / "recipe.json"), part_kinds(), keep_unknown=True)
+        store = DocumentStore.open(folder / "documents.sqlite")
+        corpus = store.corpus()
+        store.close()
+        table_file = folder / "docids.safetensors"
+        table = artifacts.load_table(table_file) if table_file.exists() else None
+        fitted = Fitted.from_arrays(artifacts.load_arrays(folder / "fitted.safetensors"))
+        model = build_model(recipe, fitted, table, seed=0)
+        if model is not None:
+            load_weights(model, folder / "model.safetensors")
+            _refuse_foreign(model, manifest, folder)
+        return cls.assemble(
+            recipe,
+            corpus,
+            folder=folder,
+            model=model,
+            table=table,
+            fitted=fitted,
+            arrays=artifacts.load_arrays(folder / "derived.safetensors"),
+            manifest=manifest,
+        )
+
+
+def build_model(recipe: Recipe, fitted: Fitted, table: DocidTable | None, seed: int) -> Any:
+    """The network of a recipe with fresh weights, or None where it has none."""
+    return None if recipe.model is None else recipe.model.build(fitted.model, table, seed)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model from a safetensors file.
+
+    Raises:
+        ArtifactError: names or shapes are not this model's.
+    """
+    from safetensors.torch import load
+
+    try:
+        model.load_state_dict(load(path.read_bytes()))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ArtifactError(f"{path}: these weights belong to another model: {reason}") from None
+
+
+def _refuse_foreign(model: Any, manifest: Mapping[str, Any], folder: Path) -> None:
+    wanted, found = manifest.get("model_fingerprint", ""), getattr(model, "fingerprint", "")
+    if wanted != found:
+        raise ArtifactError(
+            f"{folder}: fitted with text encoder or tokenizer {wanted[:12]}, but the one found here is {found[:12]}; "
+            "put the original encoder back or fit again"
+        )
+
+
+def mean_of_groups(vectors: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Unit mean vector of each run of rows.
+
+    Args:
+        vectors: (sum(counts), d) float32.
+        counts: rows per group, each at least 1.
+
+    Returns: (groups, d) float32, L2-normalised.
+    """
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    means = np.add.reduceat(vectors, starts, axis=0) / np.asarray(counts, np.float32)[:, None]
+    return (means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def temporary_folder() -> Path:
+    """A folder for a system that nobody asked to keep; the operating system clears it."""
+    return Path(tempfile.mkdtemp(prefix="retrograd-"))

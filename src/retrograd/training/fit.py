@@ -1,0 +1,280 @@
+"""From a recipe and a dataset to a fitted system: the verb behind `retrograd fit`.
+
+Runs the six choices in order (fit vocabularies, assign docids, train the stages, build the
+searcher, save) and knows nothing about any particular one of them. All work happens in
+`OUT.partial`, which a later call may resume; `OUT` appears only when it is whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from retrograd import __version__, artifacts
+from retrograd.data.dataset import Dataset
+from retrograd.data.examples import ExampleContext, Examples, PseudoQueries
+from retrograd.data.splits import tune_cut
+from retrograd.docid_table import DocidTable
+from retrograd.docids.inputs import DocidInputs
+from retrograd.docids.report import describe_table
+from retrograd.errors import InputError
+from retrograd.evaluation.measures import evaluate
+from retrograd.recipe import Recipe, Stage, to_json
+from retrograd.system import Fitted, System, build_model, mean_of_groups, temporary_folder
+from retrograd.training.batches import PreparedSource, answers_sharing_a_text
+from retrograd.training.card import write_card
+from retrograd.training.checkpoint import delete_checkpoints
+from retrograd.training.loop import StageResult, train_stage
+from retrograd.types import Corpus, History, Qrels, Query, TextEncoderConfig
+
+Judged = tuple[list[Query], Qrels]
+"""Queries with their judgements."""
+
+
+def fit(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: str | Path | None = None,
+    *,
+    train_split: str = "train",
+    seed: int = 0,
+    resume: bool = False,
+) -> System:
+    """Fit a recipe on a dataset.
+
+    Args:
+        out: the system's folder. A system that stands there is replaced in one step and kept as
+            `OUT.previous`; anything else there is refused. None fits into a temporary folder.
+        train_split: the judgements to learn from; a dataset without any split is fitted from its
+            documents alone.
+        seed: two runs with one seed give the same bytes on one machine.
+        resume: go on from the checkpoints of an interrupted run with the same recipe, data and seed.
+
+    Raises:
+        InputError: no such split, `out` holds something else, or there is nothing to resume.
+
+    >>> system = fit(recipes.recipe("dsi_qg"), load_dataset("folder"), "my-system")  # doctest: +SKIP
+    """
+    out = temporary_folder() / "system" if out is None else Path(out)
+    identity = _identity(recipe, dataset, train_split, seed)
+    partial = _claim(out, identity, resume)
+    started = time.monotonic()
+    run = Run.start(recipe, dataset, train_split, seed, partial)
+    results = [run.run_stage(at, stage, resume) for at, stage in enumerate(recipe.stages)]
+    system = run.system()
+    seconds = time.monotonic() - started
+    info = identity | {
+        "versions": _versions(),
+        "seconds": round(seconds, 1),
+        "stages": [dataclasses.asdict(result) for result in results],
+        "measures": run.tune_measures(system),
+        "docids": [] if run.table is None else describe_table(run.table).lines(),
+    }
+    delete_checkpoints(partial)
+    write_card(partial, recipe, info)
+    system.write(partial, info)
+    artifacts.publish(partial, out)
+    return System.load(out)
+
+
+@dataclass(eq=False)
+class Run:
+    """One fit under way: the data it may see and the parts as they stand now."""
+
+    recipe: Recipe
+    corpus: Corpus
+    train: Judged
+    tune: Judged
+    seed: int
+    folder: Path
+    fitted: Fitted
+    histories: Sequence[History] = ()
+    table: DocidTable | None = None
+    model: Any = None
+
+    @classmethod
+    def start(cls, recipe: Recipe, dataset: Dataset, split: str, seed: int, folder: Path) -> Run:
+        """Cut the tune part, fit vocabularies, assign docids and build fresh weights."""
+        train, tune = cut_tune(dataset, split, recipe.tune_fraction if recipe.stages else 0.0)
+        histories = tuple(dataset.histories.values())
+        run = cls(recipe, dataset.corpus, train, tune, seed, folder, Fitted(), histories)
+        texts = dataset.corpus.contents
+        if recipe.model is not None:
+            run.fitted.model = recipe.model.fit(texts)
+        if recipe.docids is not None:
+            run.table = recipe.docids.assign(docid_inputs(recipe, run.fitted, dataset.corpus, seed))
+        run.model = build_model(recipe, run.fitted, run.table, seed)
+        return run
+
+    def system(self) -> System:
+        """The system with the weights as they are now and nothing derived kept from before."""
+        return System.assemble(
+            self.recipe,
+            self.corpus,
+            folder=self.folder,
+            model=self.model,
+            table=self.table,
+            fitted=self.fitted,
+        )
+
+    def train_sources(self, stage: Stage) -> list[PreparedSource]:
+        """The stage's examples, encoded once."""
+        queries, qrels = self.train
+        context = ExampleContext(self.corpus, queries, qrels, self.seed, self.system, self.histories)
+        drawn = [(mix.source(context), mix.weight) for mix in stage.examples]
+        sources = [self._prepare(examples, weight) for examples, weight in drawn if len(examples)]
+        if not sources:
+            raise InputError(
+                f"stage {stage.name!r} has no example: its sources found nothing in this dataset"
+            )
+        return sources
+
+    def _prepare(self, examples: Examples, weight: float) -> PreparedSource:
+        return PreparedSource(
+            prepared=self.model.prepare(examples.texts, examples.role),
+            documents=examples.documents,
+            negatives=examples.negatives,
+            relevant=answers_sharing_a_text(examples.texts, examples.documents),
+            weight=weight,
+        )
+
+    def run_stage(self, at: int, stage: Stage, resume: bool) -> StageResult:
+        """Run one stage on the model in place; its best weights stay."""
+        return train_stage(
+            self.model,
+            stage,
+            self.train_sources(stage),
+            seed=self.seed,
+            stage_index=at,
+            folder=self.folder,
+            steps=stage.steps(len(self.corpus)),
+            num_documents=len(self.corpus),
+            keys_of=None if self.table is None else KeysOf(self.table),
+            document_inputs=self._document_inputs(),
+            validate=self._validate(stage),
+            resume=resume,
+        )
+
+    def _document_inputs(self) -> Callable[[torch.Tensor], dict[str, torch.Tensor]] | None:
+        if not hasattr(self.model, "embed_documents"):
+            return None
+        prepared = self.model.prepare(self.corpus.contents, "document")
+        return lambda rows: self.model.collate(prepared, rows.numpy())
+
+    def _validate(self, stage: Stage) -> Callable[[], float] | None:
+        if not stage.validate_every or not self.tune[0]:
+            return None
+        return lambda: self._measure(self.system(), (stage.measure,))[stage.measure]
+
+    def _measure(self, system: System, measures: Sequence[str]) -> dict[str, float]:
+        queries, qrels = self.tune
+        return dict(evaluate(system.search(queries, k=100), qrels, measures=tuple(measures)).mean)
+
+    def tune_measures(self, system: System) -> dict[str, float]:
+        """Quality on the tune part, for the manifest; {} where no train query was cut off."""
+        return self._measure(system, ("nDCG@10", "R@10", "R@100")) if self.tune[0] else {}
+
+
+@dataclass(frozen=True, eq=False)
+class KeysOf:
+    """Target keys of documents: the key, or one drawn per call where a document owns several."""
+
+    table: DocidTable
+
+    def __call__(self, documents: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(n,) document rows -> (n, depth) int64 tokens, -1 padded."""
+        keys, starts = self.table.by_document
+        first, count = starts[documents], np.diff(starts)[documents]
+        drawn = first + (generator.random(len(documents)) * count).astype(np.int64)
+        return self.table.padded[keys[drawn]]
+
+
+def cut_tune(dataset: Dataset, split: str, fraction: float) -> tuple[Judged, Judged]:
+    """The judgements of a split in two: what training sees, and what picks the best weights.
+
+    A dataset that has no judgements at all gives two empty parts.
+    """
+    if not dataset.qrels:
+        return ([], {}), ([], {})
+    queries, qrels = dataset.split(split)
+    parts = tune_cut(queries, fraction) if fraction else (queries, [])
+    train, tune = ((part, {q.id: qrels[q.id] for q in part}) for part in parts)
+    return train, tune
+
+
+def docid_inputs(
+    recipe: Recipe, fitted: Fitted, corpus: Corpus, seed: int, background: Corpus | None = None
+) -> DocidInputs:
+    """What a docid scheme may ask for; vectors are made only when it does.
+
+    Args:
+        background: the documents that say which terms are common, where `corpus` is only an addition.
+    """
+
+    def vectors(config: TextEncoderConfig, of: str) -> np.ndarray:
+        encoder = fitted.encoder(config, corpus.contents)
+        if of == "documents":
+            return encoder.encode_document(corpus.contents)
+        source = pseudo_query_source(recipe)
+        texts = source.generator.generate(corpus, source.per_document, source.seed, background)
+        texts = [group or [document.contents] for group, document in zip(texts, corpus, strict=True)]
+        flat = [text for group in texts for text in group]
+        return mean_of_groups(encoder.encode_query(flat), [len(group) for group in texts])
+
+    return DocidInputs(corpus=corpus, seed=seed, vectors=vectors)
+
+
+def pseudo_query_source(recipe: Recipe) -> PseudoQueries:
+    """The pseudo-queries a recipe trains on, or the default ones where it trains on none."""
+    sources = [mix.source for stage in recipe.stages for mix in stage.examples]
+    return next((source for source in sources if isinstance(source, PseudoQueries)), PseudoQueries())
+
+
+def _identity(recipe: Recipe, dataset: Dataset, train_split: str, seed: int) -> dict[str, Any]:
+    return {
+        "recipe_value": to_json(recipe),
+        "dataset": dataset.name,
+        "data_hashes": dict(dataset.hashes),
+        "train_split": train_split,
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _claim(out: Path, identity: dict[str, Any], resume: bool) -> Path:
+    """Make (or take over) the working folder beside `out`."""
+    if (
+        out.exists()
+        and not (out / "manifest.json").is_file()
+        and any(out.iterdir() if out.is_dir() else [out])
+    ):
+        raise InputError("exists and is no retrograd system; choose another --out", path=out)
+    partial = out.with_name(f"{out.name}.partial")
+    claim = partial / "fit.json"
+    if resume and claim.is_file():
+        if artifacts.read_json(claim) != json.loads(json.dumps(identity)):
+            raise InputError(
+                "holds a run with another recipe, data or seed; fit without --resume", path=partial
+            )
+        return partial
+    if resume:
+        raise InputError("there is no interrupted run to resume; fit without --resume", path=partial)
+    if partial.exists() and not claim.is_file():
+        raise InputError("is in the way and was not made by retrograd; move it", path=partial)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    artifacts.write_json(claim, identity)
+    return partial
+
+
+def _versions() -> dict[str, str]:
+    return {"retrograd": __version__, "torch": torch.__version__, "numpy": np.__version__}
