@@ -123,3 +123,10 @@ def test_text_that_is_no_unicode_names_its_document(tmp_path):
     with pytest.raises(InputError, match="'bad'"):
         DocumentStore.create(tmp_path / "documents.sqlite", corpus)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_larger_than_the_page_cache_comes_back_whole(tmp_path):
+    corpus = Corpus([Document(str(row), f"{row} " * 2000) for row in range(1000)])
+    store = DocumentStore.create(tmp_path / "documents.sqlite", corpus)
+    assert list(store.corpus()) == list(corpus)
+    store.close()

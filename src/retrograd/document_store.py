@@ -116,8 +116,10 @@ def _write(path: Path, corpus: Corpus) -> None:
         connection.reserve_bytes(reserve=_CHECKSUM_BYTES)
         # the file is new, nameless to readers and fsynced by the caller: no journal is needed
         connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        # committed alone: the VFS writes checksums only once page 1 on disk says that there are any, and a
+        # transaction larger than the page cache spills its other pages first
+        connection.execute(_SCHEMA)
         with connection:
-            connection.execute(_SCHEMA)
             connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", _rows(corpus))
     finally:
         connection.close()

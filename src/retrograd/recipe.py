@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol, get_type_hints
@@ -227,11 +228,13 @@ def _override_leaf(current: Any, rest: str, text: str, hint: Any) -> Any:
         return text.lower() == "true"
     if isinstance(current, int | float):
         number = float(text)
-        if isinstance(current, int) and hint is not float:
-            if number != int(number):
-                raise InputError(f"{text!r} must be a whole number")
-            return int(number)
-        return number
+        if not math.isfinite(number):
+            raise InputError(f"{text!r} must be a finite number")
+        if isinstance(current, float) or hint is float:
+            return number
+        if number != int(number):
+            raise InputError(f"{text!r} must be a whole number")
+        return int(number)
     if isinstance(current, str):
         return text
     raise InputError(f"a {type(current).__name__} cannot be set from text; set one of its fields")

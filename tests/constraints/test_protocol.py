@@ -87,7 +87,7 @@ def test_an_illegal_token_is_named(make, table, seed):
 def test_an_end_names_its_key_or_none_and_an_inner_prefix_never_does(make, table, seed):
     constraint, _ = make(table, seed)
     state, paths = constraint.start(1), [()]
-    while len(paths):
+    while paths:
         for path, end, key in zip(
             paths, constraint.is_end(state).tolist(), constraint.key(state).tolist(), strict=True
         ):

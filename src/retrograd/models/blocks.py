@@ -183,8 +183,8 @@ class Attention(nn.Module):
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
         """(B, T, d) -> (B, T, d). `bias`: added to the scores, broadcastable to (B, H, T, T)."""
-        qkv = (self.norm(states) @ self.qkv).unflatten(-1, (3, self.shape.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        qkv = self.norm(states) @ self.qkv
+        q, k, v = qkv.view(*states.shape[:2], 3, self.shape.heads, -1).permute(2, 0, 3, 1, 4)
         return states + _dropped(_attend(q, k, v, bias) @ self.out, self)
 
 
@@ -202,8 +202,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, states: Tensor, memory: Tensor, bias: Tensor) -> Tensor:
         """(B, T, d) over a memory (B, S, d) -> (B, T, d). `bias`: (B, 1, 1, S), -inf at padding."""
-        q = (self.norm(states) @ self.query).unflatten(-1, (self.shape.heads, -1)).transpose(1, 2)
-        k, v = (memory @ self.key_value).unflatten(-1, (2, self.shape.heads, -1)).permute(2, 0, 3, 1, 4)
+        q = (self.norm(states) @ self.query).view(*states.shape[:2], self.shape.heads, -1).transpose(1, 2)
+        both = (memory @ self.key_value).view(*memory.shape[:2], 2, self.shape.heads, -1)
+        k, v = both.permute(2, 0, 3, 1, 4)
         return states + _dropped(_attend(q, k, v, bias) @ self.out, self)
 
 
@@ -253,7 +254,8 @@ class DecoderStack(nn.Module):
         self.feed_forward = nn.ModuleList(FeedForward(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape)
 
-    def _layers(self) -> list[tuple[Attention, CrossAttention, FeedForward]]:
+    def layers(self) -> list[tuple[Attention, CrossAttention, FeedForward]]:
+        """The sub-layers of each layer."""
         return list(zip(self.attention, self.cross, self.feed_forward, strict=True))  # type: ignore[arg-type]
 
     def position_bias(self, length: int) -> Tensor:
@@ -270,7 +272,7 @@ class DecoderStack(nn.Module):
         bias = self.position_bias(length).masked_fill(later, -torch.inf).unsqueeze(0)
         padding = padding_bias(where)
         states = F.dropout(states, rate, self.training)
-        for attention, cross, feed_forward in self._layers():
+        for attention, cross, feed_forward in self.layers():
             states = attention(states, bias)
             states = feed_forward(cross(states, memory, padding))
         return F.dropout(self.norm(states), rate, self.training)

@@ -13,23 +13,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from retrograd.models.blocks import BlockShape, CrossAttention, DecoderStack, activate, padding_bias
 
 
-class CachedLayer(NamedTuple):
-    """Matrices of one layer and its view of the memory."""
+class CachedMemory(NamedTuple):
+    """What one layer's cross-attention reads."""
 
-    own_norm: Tensor
-    qkv: Tensor
-    """(d, 3 I)."""
-
-    out: Tensor
-    """(I, d)."""
-
-    cross_norm: Tensor
     query: Tensor | None
     """(d, I), or None where it is folded into `key`."""
 
@@ -39,10 +30,23 @@ class CachedLayer(NamedTuple):
     value: Tensor
     """(B H, S, k), or folded (B, H S, d)."""
 
-    cross_out: Tensor
+    out: Tensor
     """(I, d); unused where folded."""
 
-    feed_norm: Tensor
+
+class CachedLayer(NamedTuple):
+    """Matrices of one layer and its view of the memory."""
+
+    norms: tuple[Tensor, Tensor, Tensor]
+    """(d,) before each sub-layer, times d**0.5."""
+
+    qkv: Tensor
+    """(d, 3 I)."""
+
+    out: Tensor
+    """(I, d)."""
+
+    memory: CachedMemory
     wide: Tensor
     narrow: Tensor
 
@@ -52,6 +56,9 @@ class DecoderCache(NamedTuple):
 
     layers: tuple[CachedLayer, ...]
     final_norm: Tensor
+    norm_floor: Tensor
+    """() what keeps a vector of zeros from being divided by zero."""
+
     padding: Tensor
     """(B, 1, H S) where folded, else (B H, 1, S); -inf at padding."""
 
@@ -76,24 +83,22 @@ def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) 
     folded = shape.heads * memory.shape[1] <= 2 * shape.width  # beyond, the folded matrices cost more
     bias = padding_bias(where)[:, 0]
     padding = bias.repeat(1, 1, shape.heads) if folded else bias.repeat_interleave(shape.heads, dim=0)
-    blocks = zip(stack.attention, stack.cross, stack.feed_forward, strict=True)
+    *norms, final_norm = _scaled_norms(stack)
     layers = tuple(
         CachedLayer(
-            own_norm=own.norm.weight,
+            norms=(norms[3 * at], norms[3 * at + 1], norms[3 * at + 2]),
             qkv=own.qkv,
             out=own.out,
-            cross_norm=cross.norm.weight,
-            **_memory_of(cross, memory, folded),
-            cross_out=cross.out,
-            feed_norm=feed.norm.weight,
+            memory=_memory_of(cross, memory, folded),
             wide=feed.wide,
             narrow=feed.out,
         )
-        for own, cross, feed in blocks
+        for at, (own, cross, feed) in enumerate(stack.layers())
     )
     return DecoderCache(
         layers=layers,
-        final_norm=stack.norm.weight,
+        final_norm=final_norm,
+        norm_floor=torch.tensor((shape.epsilon * shape.width) ** 0.5, device=memory.device),
         padding=padding,
         positions=stack.position_bias(depth).permute(1, 2, 0).unsqueeze(2),
         past=memory.new_empty(0, shape.layers, len(memory), 2, shape.heads, shape.head_width),
@@ -101,18 +106,25 @@ def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) 
     )
 
 
-def _memory_of(cross: CrossAttention, memory: Tensor, folded: bool) -> dict[str, Tensor | None]:
+def _scaled_norms(stack: DecoderStack) -> tuple[Tensor, ...]:
+    """Norm weights in the order of use, times d**0.5: `x / |x|` then needs no mean."""
+    norms = [part.norm.weight for layer in stack.layers() for part in layer]
+    scaled: Tensor = torch.stack([*norms, stack.norm.weight]) * stack.shape.width**0.5
+    return scaled.unbind(0)
+
+
+def _memory_of(cross: CrossAttention, memory: Tensor, folded: bool) -> CachedMemory:
     rows, slots, width = memory.shape
     heads = cross.shape.heads
-    both = memory.view(rows * slots, width) @ cross.key_value  # (B S, 2 I)
+    both = memory.reshape(rows * slots, width) @ cross.key_value  # (B S, 2 I)
     if not folded:
         key, value = both.view(rows, slots, 2, heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
-        return {"query": cross.query, "key": key.transpose(1, 2).contiguous(), "value": value}
+        return CachedMemory(cross.query, key.transpose(1, 2).contiguous(), value, cross.out)
     # key times query matrix, and value times output matrix, head by head: one batch of 2 H products
     matrices = torch.cat([cross.query.t(), cross.out]).view(2 * heads, -1, width)
-    folded_both = torch.bmm(both.view(rows * slots, 2 * heads, -1).transpose(0, 1), matrices)
-    key, value = folded_both.view(2, heads, rows, slots, width).transpose(1, 2).flatten(2, 3)
-    return {"query": None, "key": key.transpose(1, 2), "value": value}
+    products = torch.bmm(both.view(rows * slots, 2 * heads, -1).transpose(0, 1), matrices)
+    key, value = products.view(2, heads, rows, slots, width).transpose(1, 2).flatten(2, 3)
+    return CachedMemory(None, key.transpose(1, 2), value, cross.out)
 
 
 def cached_step(cache: DecoderCache, states: Tensor, parent: Tensor | None) -> tuple[Tensor, DecoderCache]:
@@ -124,20 +136,25 @@ def cached_step(cache: DecoderCache, states: Tensor, parent: Tensor | None) -> t
 
     Returns: (R, d) normed states, and the cache that includes the token.
     """
-    shape, width = cache.shape, cache.final_norm.shape
+    gated, heads, floor = cache.shape.activation == "gated_gelu", cache.shape.heads, cache.norm_floor
     past = _continued(cache.past, parent, len(states))
     bias = cache.positions[len(past) - 1, : len(past)]
     for layer, own in zip(cache.layers, past.unbind(1), strict=True):
-        normed = F.rms_norm(states, width, layer.own_norm, shape.epsilon)
-        states = torch.addmm(states, _own_attention(normed, layer.qkv, own, bias), layer.out)
-        normed = F.rms_norm(states, width, layer.cross_norm, shape.epsilon)
-        states = _cross_attention(states, normed, layer, cache.padding, shape.heads)
-        normed = F.rms_norm(states, width, layer.feed_norm, shape.epsilon)
-        inner = torch.mm(normed, layer.wide)
-        inner = activate(inner, True) if shape.activation == "gated_gelu" else inner.relu_()
+        before_own, before_cross, before_feed = layer.norms
+        mixed = _own_attention(_normed(states, before_own, floor), layer.qkv, own, bias)
+        states = torch.addmm(states, mixed, layer.out)
+        normed = _normed(states, before_cross, floor)
+        states = _cross_attention(states, normed, layer.memory, cache.padding, heads)
+        inner = torch.mm(_normed(states, before_feed, floor), layer.wide)
+        inner = activate(inner, True) if gated else inner.relu_()
         states = torch.addmm(states, inner, layer.narrow)
-    states = F.rms_norm(states, width, cache.final_norm, shape.epsilon)
-    return states, cache._replace(past=past)
+    return _normed(states, cache.final_norm, floor), cache._replace(past=past)
+
+
+def _normed(states: Tensor, weight: Tensor, floor: Tensor) -> Tensor:
+    """Root-mean-square norm of (R, d) in fewer passes than the library's; `weight` holds d**0.5."""
+    length = torch.linalg.vector_norm(states, dim=1, keepdim=True).hypot_(floor)
+    return (states * weight).div_(length)
 
 
 def _continued(past: Tensor, parent: Tensor | None, rows: int) -> Tensor:
@@ -166,18 +183,18 @@ def _own_attention(normed: Tensor, qkv: Tensor, past: Tensor, bias: Tensor) -> T
 
 
 def _cross_attention(
-    states: Tensor, normed: Tensor, layer: CachedLayer, padding: Tensor, heads: int
+    states: Tensor, normed: Tensor, memory: CachedMemory, padding: Tensor, heads: int
 ) -> Tensor:
     """(R, d) -> (R, d), the residual included."""
-    if layer.query is None:
-        rows, width, columns = layer.key.shape
-        weight = torch.baddbmm(padding, normed.view(rows, -1, width), layer.key)
+    if memory.query is None:
+        rows, width, columns = memory.key.shape
+        weight = torch.baddbmm(padding, normed.view(rows, -1, width), memory.key)
         weight = weight.view(rows, -1, heads, columns // heads).softmax(-1)
-        mixed = torch.baddbmm(states.view(rows, -1, width), weight.view(rows, -1, columns), layer.value)
+        mixed = torch.baddbmm(states.view(rows, -1, width), weight.view(rows, -1, columns), memory.value)
         return mixed.view_as(states)
-    groups, head_width, _ = layer.key.shape
+    groups, head_width, _ = memory.key.shape
     rows = groups // heads
-    query = torch.mm(normed, layer.query).view(rows, -1, heads, head_width).transpose(1, 2)
-    weight = torch.baddbmm(padding, query.reshape(groups, -1, head_width), layer.key).softmax(-1)
-    mixed = torch.bmm(weight, layer.value).view(rows, heads, -1, head_width)
-    return torch.addmm(states, mixed.transpose(1, 2).reshape(len(states), -1), layer.cross_out)
+    query = torch.mm(normed, memory.query).view(rows, -1, heads, head_width).transpose(1, 2)
+    weight = torch.baddbmm(padding, query.reshape(groups, -1, head_width), memory.key).softmax(-1)
+    mixed = torch.bmm(weight, memory.value).view(rows, heads, -1, head_width)
+    return torch.addmm(states, mixed.transpose(1, 2).reshape(len(states), -1), memory.out)

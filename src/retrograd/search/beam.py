@@ -220,21 +220,29 @@ def _select(value: Tensor, beam: Tensor, batch: int, wide: int, width: int) -> t
     Returns: (B, w') int64 candidates; (B, w') bool, False where a query has fewer, or None where
     all are real.
     """
-    bounds = torch.searchsorted(beam, torch.arange(batch + 1, device=beam.device) * wide)
-    count = bounds.diff()
-    longest, fewest = int(count.max()), int(count.min())
-    if longest == fewest:
-        padded = value.view(batch, longest)
+    if batch == 1:
+        padded, first = value.unsqueeze(0), beam.new_zeros(1)
     else:
-        padded = value.new_full((batch, longest), -torch.inf)
-        padded.masked_scatter_(torch.arange(longest, device=beam.device) < count.unsqueeze(1), value)
-    at = first_best(padded, min(width, longest))
+        padded, first = _padded(value, beam, batch, wide)
+    at = first_best(padded, min(width, padded.shape[1]))
     best = padded.gather(1, at)
     alive = best > -torch.inf
-    chosen = at.add_(bounds[:-1].unsqueeze(1))
+    chosen = at.add_(first.unsqueeze(1))
     if alive.all():
         return chosen, None
     return chosen.clamp_(max=max(len(value) - 1, 0)), alive
+
+
+def _padded(value: Tensor, beam: Tensor, batch: int, wide: int) -> tuple[Tensor, Tensor]:
+    """Candidates (E,) as one row per query, -inf behind the last; and where each query starts (B,)."""
+    bounds = torch.searchsorted(beam, torch.arange(batch + 1, device=beam.device) * wide)
+    count = bounds.diff()
+    longest = int(count.max())
+    if longest == int(count.min()):
+        return value.view(batch, longest), bounds[:-1]
+    padded = value.new_full((batch, longest), -torch.inf)
+    padded.masked_scatter_(torch.arange(longest, device=beam.device) < count.unsqueeze(1), value)
+    return padded, bounds[:-1]
 
 
 def _grow(model: Any, cache: Any, beams: _Beams) -> tuple[Tensor, Any]:

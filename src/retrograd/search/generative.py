@@ -170,16 +170,21 @@ class GenerativeSearcher:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def _answer(self, inputs: dict[str, Tensor], k: int) -> list[tuple[Hit, ...]]:
-        """Hits of one batch; asks for more keys while they name too few documents."""
+        """Hits of one batch; queries whose keys name too few documents ask for more keys, alone, so
+        that no answer depends on the company it was asked in."""
         wanted, num_keys = min(k, self.resolver.num_reachable), len(self.resolver.table)
         count = min(k, num_keys)
-        while True:
-            hits = self._hits(self._find(inputs, count), k)
-            if count == num_keys or min(map(len, hits)) >= wanted:
-                return hits
+        hits = self._hits(self._find(inputs, count), k)
+        short = [row for row, found in enumerate(hits) if len(found) < wanted]
+        while short and count < num_keys:
             count = min(2 * count, num_keys)
+            again = self._find({name: value[short] for name, value in inputs.items()}, count)
+            for row, found in zip(short, self._hits(again, k), strict=True):
+                hits[row] = found
+            short = [row for row in short if len(hits[row]) < wanted]
+        return hits
 
     def _hits(self, result: BeamResult, k: int) -> list[tuple[Hit, ...]]:
         columns = (result.keys, result.scores, result.paths, result.steps)
         rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [self.resolver.hits(*row, k) for row in rows]
+        return [self.resolver.hits(keys, scores, paths, steps, k) for keys, scores, paths, steps in rows]

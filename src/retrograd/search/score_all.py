@@ -32,15 +32,16 @@ def score_nodes(
     cache = model.start(model.encode(inputs))
     batch = cache.past.shape[2]
     logits, cache = model.step(cache)
-    steps = logits.new_zeros(batch, trie.num_nodes)
+    steps: Tensor = logits.new_zeros(batch, trie.num_nodes)
 
     def fill(logits: Tensor, cache: Any, nodes: Tensor) -> None:
         children = trie.children(nodes)
         steps[:, children.state] = _block_scores(logits, children, len(nodes), normalise)
         inner = (~trie.is_end(children.state)).nonzero().squeeze(1)
-        for part in inner.split(max(1, block // batch)):
-            if len(part):
-                fill(*_descend(model, cache, children, part, batch), children.state[part])
+        rows = max(1, block // batch)
+        for first in range(0, len(inner), rows):
+            part = inner[first : first + rows]
+            fill(*_descend(model, cache, children, part, batch), children.state[part])
 
     fill(logits, cache, trie.start(1))
     return steps

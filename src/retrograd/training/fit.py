@@ -177,7 +177,9 @@ class Run:
 
     def _measure(self, system: System, measures: Sequence[str]) -> dict[str, float]:
         queries, qrels = self.tune
-        return dict(evaluate(system.search(queries, k=100), qrels, measures=tuple(measures)).mean)
+        cutoffs = [int(name.partition("@")[2]) for name in measures if "@" in name]
+        ranking = system.search(queries, k=max(cutoffs, default=1000))
+        return dict(evaluate(ranking, qrels, measures=tuple(measures)).mean)
 
     def tune_measures(self, system: System) -> dict[str, float]:
         """Quality on the tune part, for the manifest; {} where no train query was cut off."""
