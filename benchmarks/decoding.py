@@ -1,8 +1,8 @@
 """Constrained decoding: our loop against Hugging Face `generate` with a dict trie, same weights.
 
 Both sides decode the same T5-like network over the same ids; the sequences must come out the same,
-in the same order, with scores within 1e-3, or the run fails. Repetitions are interleaved and the
-median of process CPU time is reported, so that other work on the machine disturbs both alike.
+in the same order, with scores within 1e-3, or the run fails. Repetitions are interleaved and medians
+of process CPU time are compared, so that other work on the machine disturbs both alike.
 
     PYTHONPATH=src python benchmarks/decoding.py --threads 1 --repeats 7
 """
@@ -154,54 +154,65 @@ class Contest:
             raise SystemExit(f"{batch} x {width}: scores differ by {gap}")
         return gap
 
-    def measure(self, batch: int, width: int, repeats: int) -> dict[str, float]:
-        """Median CPU milliseconds of each way over interleaved repetitions, some calls at a time."""
+    def measure(self, batch: int, width: int, repeats: int) -> dict[str, tuple[float, float]]:
+        """Median CPU and wall milliseconds of each way over interleaved repetitions."""
         calls = max(1, CALLS // batch)
         ways: dict[str, Callable[[torch.Tensor], Any]] = {
             "ours": lambda tokens: self.search(tokens, width),
             "generate_trie": lambda tokens: self.generate(tokens, width, True),
             "generate_free": lambda tokens: self.generate(tokens, width, False),
         }
-        spent: dict[str, list[float]] = {name: [] for name in ways}
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for repeat in range(repeats + 1):
             tokens = self.queries(batch, seed=repeat)
             for name, way in ways.items():
-                start = time.process_time()
+                start = time.process_time(), time.perf_counter()
                 for _ in range(calls):
                     way(tokens)
+                took = time.process_time() - start[0], time.perf_counter() - start[1]
                 if repeat:  # the first round warms up
-                    spent[name].append(1e3 * (time.process_time() - start) / calls)
-        return {name: statistics.median(times) for name, times in spent.items()}
+                    spent[name].append((1e3 * took[0] / calls, 1e3 * took[1] / calls))
+        return {
+            name: (statistics.median(cpu for cpu, _ in times), statistics.median(wall for _, wall in times))
+            for name, times in spent.items()
+        }
 
 
 def row(contest: Contest, batch: int, width: int, repeats: int) -> dict[str, Any]:
     """One line of the table."""
     gap = contest.check(batch, width)
     cost = contest.measure(batch, width, repeats)
+    ours, trie, free = cost["ours"], cost["generate_trie"], cost["generate_free"]
     return {
         "batch": batch,
         "beam": width,
-        **{f"{name}_cpu_ms": round(value, 2) for name, value in cost.items()},
-        "speedup_over_trie": round(cost["generate_trie"] / cost["ours"], 2),
-        "speedup_over_free": round(cost["generate_free"] / cost["ours"], 2),
-        "goal": GOALS[batch, width],
+        "cpu_ms": {name: round(times[0], 2) for name, times in cost.items()},
+        "wall_ms": {name: round(times[1], 2) for name, times in cost.items()},
+        "over_trie_cpu": round(trie[0] / ours[0], 2),
+        "over_free_cpu": round(free[0] / ours[0], 2),
+        "over_trie_wall": round(trie[1] / ours[1], 2),
+        "over_free_wall": round(free[1] / ours[1], 2),
+        "goal_over_trie": GOALS[batch, width],
         "largest_score_gap": gap,
     }
 
 
+RATIOS = ("over_trie_cpu", "over_free_cpu", "over_trie_wall", "over_free_wall", "goal_over_trie")
+
+
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as a page."""
+    """The report as a page; milliseconds are CPU time."""
     setting = "\n".join(f"- {name}: {value}" for name, value in report.items() if name != "rows")
-    columns = "batch x beam", "ours, ms", "generate + trie, ms", "generate, ms", "over trie", "over free"
-    head = f"| {' | '.join(columns)} | goal over trie | score gap |"
+    columns = ("batch x beam", "ours, ms", "generate + trie, ms", "generate, ms", *RATIOS, "score gap")
     lines = [
-        f"| {r['batch']} x {r['beam']} | {r['ours_cpu_ms']} | {r['generate_trie_cpu_ms']} | "
-        f"{r['generate_free_cpu_ms']} | {r['speedup_over_trie']} | {r['speedup_over_free']} | {r['goal']} | "
-        f"{r['largest_score_gap']:.1e} |"
+        [f"{r['batch']} x {r['beam']}", *r["cpu_ms"].values(), *(r[name] for name in RATIOS)]
+        + [f"{r['largest_score_gap']:.0e}"]
         for r in report["rows"]
     ]
+    table = [columns, ["---"] * len(columns), *lines]
     title = f"# Constrained decoding, {report['threads']} thread(s)"
-    return "\n".join([title, "", setting, "", head, "|---" * 8 + "|", *lines, ""])
+    body = "\n".join(f"| {' | '.join(map(str, line)).replace('_', ' ')} |" for line in table)
+    return f"{title}\n\n{setting}\n\n{body}\n"
 
 
 def processor() -> str:
@@ -231,7 +242,8 @@ def main() -> None:
     report = {
         "date": date,
         "threads": options.threads,
-        "clock": "process CPU time, median of interleaved repetitions",
+        "clock": "median of interleaved repetitions; CPU time of the process, and wall time",
+        "note": "ratios in one run on a machine shared with other work; absolute times are not to be quoted",
         "repeats": f"{options.repeats}, each of {CALLS} calls at batch 1 and one call at batch 32",
         "seed": options.seed,
         "ids": options.ids,

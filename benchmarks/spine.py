@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ class Collection:
 
 COLLECTIONS = {
     "cranfield": Collection("train_clean", {"cranfield dev+test": ("dev", "test")}),
-    "apibench": Collection("train", {"apibench dev_seen": ("dev_seen",), "apibench dev_unseen": ("dev_unseen",)}),
+    "apibench": Collection(
+        "train", {"apibench dev_seen": ("dev_seen",), "apibench dev_unseen": ("dev_unseen",)}
+    ),
     "scifact": Collection("train_clean", {"scifact dev": ("dev",)}),
 }
 UNTRAINED = ("bm25", "dense", "hybrid")
@@ -115,7 +117,11 @@ def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, An
             fitted.search([query], k=10)
         latency = (time.perf_counter() - started) / len(queries[:50]) * 1000
         scores = evaluate(ranking, qrels, measures=("nDCG@10", "R@10", "R@100"))
-        result["claims"][claim] = {"mean": scores.mean, "per_query": scores.per_query, "ms_per_query": latency}
+        result["claims"][claim] = {
+            "mean": scores.mean,
+            "per_query": scores.per_query,
+            "ms_per_query": latency,
+        }
     return result
 
 
@@ -147,6 +153,14 @@ def run(arguments: argparse.Namespace) -> None:
         time.sleep(0.5)
 
 
+def hardware() -> str:
+    """Processor and cores of this machine."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, one thread per run"
+
+
 def path_of(folder: Path, cell: tuple[str, str, int, str]) -> Path:
     """The file of a cell."""
     collection, system, seed, kind = cell
@@ -158,7 +172,7 @@ def cell_command(arguments: argparse.Namespace) -> None:
     cell = (arguments.collection, arguments.system, arguments.seed, arguments.kind)
     result = run_cell(*cell)
     result["cell"] = cell
-    result["hardware"] = platform.processor() or platform.machine()
+    result["hardware"] = hardware()
     path = path_of(arguments.folder, cell)
     path.with_suffix(".tmp").write_text(json.dumps(result))
     path.with_suffix(".tmp").rename(path)
@@ -166,7 +180,9 @@ def cell_command(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", type=Path, default=Path("build/spine"))

@@ -106,7 +106,9 @@ class DocidTable:
             keys: one key per pair; a rectangular array may pad short keys with -1.
             documents: the document row each key names.
 
-        >>> table = DocidTable.from_keys([[0, 1], [0, 1], [2]], [0, 1, 2], ["a", "b", "c"], level_sizes=(3, 2))
+        >>> table = DocidTable.from_keys(
+        ...     [[0, 1], [0, 1], [2]], [0, 1, 2], ["a", "b", "c"], level_sizes=(3, 2)
+        ... )
         >>> len(table), table.documents_of(0).tolist(), table.key(1)
         (2, [0, 1], (2,))
         """
@@ -137,7 +139,8 @@ class DocidTable:
     def depth_of_token(self) -> np.ndarray:
         """(tokens,) int64: at which depth each flat token stands."""
         lengths = np.diff(self.offsets)
-        return np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], lengths)
+        depths: np.ndarray = np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], lengths)
+        return depths
 
     @cached_property
     def padded(self) -> np.ndarray:
@@ -153,7 +156,8 @@ class DocidTable:
     def documents_of(self, key: int) -> np.ndarray:
         """(n,) document rows a key names, in expansion order."""
         start, stop = np.searchsorted(self.pairs[:, 0], [key, key + 1])
-        return self.pairs[start:stop, 1]
+        rows: np.ndarray = self.pairs[start:stop, 1]
+        return rows
 
     @cached_property
     def by_document(self) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +169,8 @@ class DocidTable:
     def keys_of(self, document: int) -> np.ndarray:
         """(n,) key rows that name a document; empty where it has none."""
         keys, starts = self.by_document
-        return keys[starts[document] : starts[document + 1]]
+        rows: np.ndarray = keys[starts[document] : starts[document + 1]]
+        return rows
 
     def describe(self, path: Sequence[int]) -> str:
         """A key or prefix as a person reads it.

@@ -145,7 +145,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Unbuilt):
         return json.loads(value.json)
     if is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        return {"kind": type(value).__name__} | {
+            f.name: to_json(getattr(value, f.name)) for f in fields(value)
+        }
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
@@ -184,10 +186,16 @@ def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = Fal
         return Unbuilt(value["kind"], json.dumps(value))
     if kind is None:
         raise InputError(f"recipe part {value.get('kind')!r} is not known to this version of retrograd")
-    given = {name: from_json(item, kinds, keep_unknown=keep_unknown) for name, item in value.items() if name != "kind"}
+    given = {
+        name: from_json(item, kinds, keep_unknown=keep_unknown)
+        for name, item in value.items()
+        if name != "kind"
+    }
     unknown = given.keys() - {f.name for f in fields(kind)}
     if unknown:
-        raise InputError(f"{kind.__name__} has no field {sorted(unknown)}; the recipe is from another version")
+        raise InputError(
+            f"{kind.__name__} has no field {sorted(unknown)}; the recipe is from another version"
+        )
     return kind(**given)
 
 
@@ -258,4 +266,3 @@ def differences(one: Any, two: Any, path: str = "") -> list[tuple[str, Any, Any]
             found += differences(left, right, f"{path}.{at}".lstrip("."))
         return found
     return [] if one == two else [(path, one, two)]
-

@@ -28,9 +28,6 @@ from retrograd.types import Corpus, Query, Ranking, Searcher, State, TextEncoder
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
-"""Version of the folder layout; another one is refused, never guessed at."""
-
 
 def part_kinds() -> dict[str, type]:
     """Every config class a saved system needs in order to answer queries, by name."""
@@ -73,15 +70,15 @@ class Fitted:
         for name, array in arrays.items():
             owner, _, rest = name.partition(".")
             parts[owner][rest] = array
-        return cls(**parts)
+        return cls(parts["model"], parts["docids"])
 
 
 @dataclass(eq=False)
 class System:
     """A recipe with everything it learnt, ready to answer.
 
-    >>> system = System.load("my-system")                      # doctest: +SKIP
-    >>> system.search("estimate depth from one image", k=3)    # doctest: +SKIP
+    >>> system = System.load("my-system")  # doctest: +SKIP
+    >>> system.search("estimate depth from one image", k=3)  # doctest: +SKIP
     """
 
     recipe: Recipe
@@ -147,8 +144,11 @@ class System:
         if self.model is not None:
             weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
             artifacts.write_bytes_atomic(folder / "model.safetensors", save(weights))
-        own = {"format": FORMAT, "recipe": self.recipe.name, "documents": len(self.corpus)}
-        own["model_fingerprint"] = getattr(self.model, "fingerprint", "")
+        own = {
+            "recipe": self.recipe.name,
+            "documents": len(self.corpus),
+            "model_fingerprint": getattr(self.model, "fingerprint", ""),
+        }
         artifacts.write_manifest(folder, {**info, **own})
 
     @classmethod
@@ -167,8 +167,6 @@ class System:
         if problems:
             raise ArtifactError(f"{folder}: {'; '.join(problems)}")
         manifest = artifacts.read_manifest(folder)
-        if manifest.get("format") != FORMAT:
-            raise ArtifactError(f"{folder}: format {manifest.get('format')}, this version reads {FORMAT}; fit again")
         recipe = from_json(artifacts.read_json(folder / "recipe.json"), part_kinds(), keep_unknown=True)
         store = DocumentStore.open(folder / "documents.sqlite")
         corpus = store.corpus()
@@ -216,8 +214,8 @@ def _refuse_foreign(model: Any, manifest: Mapping[str, Any], folder: Path) -> No
     wanted, found = manifest.get("model_fingerprint", ""), getattr(model, "fingerprint", "")
     if wanted != found:
         raise ArtifactError(
-            f"{folder}: fitted with text encoder or tokenizer {wanted[:12]}, but the one found here is {found[:12]}; "
-            "put the original encoder back or fit again"
+            f"{folder}: fitted with text encoder or tokenizer {wanted[:12]}, "
+            f"but the one found here is {found[:12]}; put the original encoder back or fit again"
         )
 
 
@@ -232,7 +230,8 @@ def mean_of_groups(vectors: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     means = np.add.reduceat(vectors, starts, axis=0) / np.asarray(counts, np.float32)[:, None]
-    return (means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    unit: np.ndarray = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return unit.astype(np.float32)
 
 
 def temporary_folder() -> Path:

@@ -69,7 +69,10 @@ def test_the_same_seed_gives_the_same_answers(system, dataset, tmp_path):
 
 
 def test_inserted_documents_are_there_and_the_old_ids_stay(system):
-    added = [Document(f"new{number}", f"weather forecast number {number}", f"weather/{number}") for number in range(3)]
+    added = [
+        Document(f"new{number}", f"weather forecast number {number}", f"weather/{number}")
+        for number in range(3)
+    ]
     grown = insert(system, added)
     assert grown.corpus.ids == (*system.corpus.ids, "new0", "new1", "new2")
     if system.table is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
 from retrograd.models.encoder_decoder import EncoderDecoder
+from retrograd.models.hf import T5Input
 from retrograd.models.text_encoder import MiniLM
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.models.token_input import TokenInput
@@ -15,6 +16,7 @@ CONFIGS: tuple[type, ...] = (
     EncoderDecoder,
     FrozenVectors,
     MiniLM,
+    T5Input,
     TfidfSvd,
     TokenInput,
     TokenStates,

@@ -14,7 +14,8 @@ BIBTEX: dict[str, str] = {
   booktitle={EMNLP}, year={2019}, eprint={1908.10084}, archivePrefix={arXiv}
 }""",
     "wang2020minilm": """@inproceedings{wang2020minilm,
-  title={{MiniLM}: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers},
+  title={{MiniLM}: Deep Self-Attention Distillation for Task-Agnostic
+         Compression of Pre-Trained Transformers},
   author={Wang, Wenhui and Wei, Furu and Dong, Li and Bao, Hangbo and Yang, Nan and Zhou, Ming},
   booktitle={NeurIPS}, year={2020}, eprint={2002.10957}, archivePrefix={arXiv}
 }""",
@@ -42,7 +43,8 @@ BIBTEX: dict[str, str] = {
   booktitle={NeurIPS}, year={2022}, eprint={2202.06991}, archivePrefix={arXiv}
 }""",
     "zhuang2022dsiqg": """@article{zhuang2022dsiqg,
-  title={Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index with Query Generation},
+  title={Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index
+         with Query Generation},
   author={Zhuang, Shengyao and Ren, Houxing and Shou, Linjun and Pei, Jian and Gong, Ming and
           Zuccon, Guido and Jiang, Daxin},
   year={2022}, eprint={2206.10128}, archivePrefix={arXiv}

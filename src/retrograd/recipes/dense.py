@@ -51,7 +51,9 @@ def dual_encoder() -> Recipe:
 def dual_encoder_hard() -> Recipe:
     """A second round on negatives the first round ranked high (Xiong et al., 2021)."""
     first = dual_encoder()
-    second = replace(first.stages[0], name="hard", examples=(Mix(source=MinedNegatives()), first.stages[0].examples[1]))
+    second = replace(
+        first.stages[0], name="hard", examples=(Mix(source=MinedNegatives()), first.stages[0].examples[1])
+    )
     return replace(
         first,
         name="dual_encoder_hard",

@@ -26,7 +26,7 @@ def dsi_semantic() -> Recipe:
         name="dsi_semantic",
         summary="generates semantic ids (k-means tree), trained on document text",
         docids=KMeansTree(encoder=MiniLM()),
-        model=EncoderDecoder(encoder=VectorInput(encoder=MiniLM())),
+        model=EncoderDecoder(encoder=VectorInput(encoder=MiniLM(), width=128, noise=0.3)),
         stages=(
             Stage(
                 name="index",

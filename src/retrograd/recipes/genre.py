@@ -16,12 +16,14 @@ from retrograd.training.objectives.sequence import SequenceLikelihood
 def genre() -> Recipe:
     """Titles under a trie; documents that share a title are expanded in corpus order."""
     parent = dsi_qg()
-    stage = replace(parent.stages[0], objective=SequenceLikelihood(label_smoothing=0.1))
+    stage = replace(
+        parent.stages[0], objective=SequenceLikelihood(label_smoothing=0.1), samples_per_document=48
+    )
     return replace(
         parent,
         name="genre",
         summary="generates titles, trained on pseudo-queries",
-        docids=TitleText(),
+        docids=TitleText(max_tokens=16),
         stages=(stage,),
         cites=("decao2021genre",),
     )

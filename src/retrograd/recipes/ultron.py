@@ -30,7 +30,7 @@ def ultron_pq() -> Recipe:
         stages=(
             replace(stage, name="general", examples=general, samples_per_document=32),
             replace(stage, name="search", examples=(queries,), samples_per_document=48),
-            replace(stage, name="finetune", examples=real, samples_per_document=16, learning_rate=3e-4),
+            replace(stage, name="finetune", examples=real, samples_per_document=16, learning_rate=5e-4),
         ),
         cites=("zhou2022ultron",),
     )

@@ -14,6 +14,16 @@ from retrograd import artifacts
 from retrograd.evaluation.plots import plot_training
 from retrograd.recipe import Recipe
 
+_USE = """## Use
+
+```python
+import retrograd
+
+system = retrograd.load("this-folder")
+system.search("your question", k=10)
+```
+"""
+
 
 def write_card(folder: Path, recipe: Recipe, info: Mapping[str, Any]) -> None:
     """Write `README.md` (and `training.png` where something was trained) into a system's folder.
@@ -33,8 +43,7 @@ def write_card(folder: Path, recipe: Recipe, info: Mapping[str, Any]) -> None:
         _training(info["stages"]) + picture,
         _docids(info["docids"]),
         f"## Recipe\n\n```json\n{json.dumps(info['recipe_value'], indent=2)}\n```\n",
-        "## Use\n\n```python\nimport retrograd\n\n"
-        'system = retrograd.load("this-folder")\nsystem.search("your question", k=10)\n```\n',
+        _USE,
     ]
     artifacts.write_bytes_atomic(folder / "README.md", "\n".join(s for s in sections if s).encode())
 
@@ -60,7 +69,7 @@ def _measures(measures: Mapping[str, float]) -> str:
 def _training(stages: list[Mapping[str, Any]]) -> str:
     if not stages:
         return ""
-    head = "| stage | " + " | ".join(stages[0]) + " |\n|---" * 1 + "|---" * len(stages[0]) + "|\n"
+    head = "| stage | " + " | ".join(stages[0]) + " |\n" + "|---" * (len(stages[0]) + 1) + "|\n"
     rows = "".join(
         f"| {at} | " + " | ".join(_short(value) for value in stage.values()) + " |\n"
         for at, stage in enumerate(stages)

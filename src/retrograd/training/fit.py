@@ -197,7 +197,8 @@ class KeysOf:
         keys, starts = self.table.by_document
         first, count = starts[documents], np.diff(starts)[documents]
         drawn = first + (generator.random(len(documents)) * count).astype(np.int64)
-        return self.table.padded[keys[drawn]]
+        chosen: np.ndarray = self.table.padded[keys[drawn]]
+        return chosen
 
 
 def cut_tune(dataset: Dataset, split: str, fraction: float) -> tuple[Judged, Judged]:

@@ -23,8 +23,8 @@ class InBatchContrastive:
     """Each query against all documents of the batch (Karpukhin et al. 2020, section 3.2).
 
     Candidates are the positives of the batch, every row of `batch.negatives` and documents drawn
-    from the whole corpus, each document once, so a document that several queries share is never its own negative. Rows in
-    `batch.relevant` are no negatives of their query either.
+    from the whole corpus, each document once, so a document that several queries share is never its
+    own negative. Rows in `batch.relevant` are no negatives of their query either.
     """
 
     drawn: int = 0

@@ -1,0 +1,204 @@
+"""Tables and tests from the cells that `spine.py` has finished: docs/results.md and one compact JSON.
+
+    python benchmarks/spine_report.py --folder build/spine
+
+Every number comes from a cell file; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from spine import COLLECTIONS, INSERTION, TRAINED, UNTRAINED
+
+from retrograd.data.sample import sample_path
+from retrograd.evaluation.compare import compare
+from retrograd.evaluation.measures import Scores, average_seeds
+from retrograd.evaluation.significance import (
+    bootstrap_interval,
+    groups_of,
+    holm,
+    paired_differences,
+    randomisation_test,
+)
+
+MEASURES = ("nDCG@10", "R@10", "R@100")
+GENERATIVE = tuple(name for name in TRAINED if not name.startswith("dual"))
+EXPECTATIONS = (
+    ("semantic ids beat naive ids (document text)", "dsi_semantic", "dsi_naive"),
+    ("semantic ids beat naive ids (pseudo-queries)", "dsi_qg", "dsi_naive+qg"),
+    ("pseudo-queries beat raw text, same steps (semantic)", "dsi_qg", "dsi_semantic"),
+    ("pseudo-queries beat raw text, same steps (naive)", "dsi_naive+qg", "dsi_naive"),
+    ("pseudo-queries beat raw text, same steps (atomic)", "dsi_atomic+qg", "dsi_atomic"),
+    ("trained dual encoder beats frozen dense", "dual_encoder", "dense"),
+    ("hard negatives add to the dual encoder", "dual_encoder_hard", "dual_encoder"),
+)
+DIFFERENCES = (
+    "Difference in nDCG@10 (seeds averaged per query), 95 % bootstrap interval, p of the paired "
+    "randomisation test after Holm over the table."
+)
+INSERTED = "nDCG@10 / R@10 / R@100 counting only the inserted documents as relevant, all others competing."
+Cells = Mapping[tuple[str, str], Sequence[dict[str, Any]]]
+"""(claim, system) -> one result per seed."""
+
+
+def read_cells(folder: Path, kind: str) -> Cells:
+    """Finished cells of one kind, by claim and system, seeds in order."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(folder.glob(f"{kind}.*.json")):
+        cell = json.loads(path.read_text())
+        for claim, figures in cell["claims"].items():
+            found[claim, cell["cell"][1]].append(
+                figures | {"seconds": cell["seconds"], "seed": cell["cell"][2]}
+            )
+    return found
+
+
+def scores(results: Sequence[Mapping[str, Any]]) -> list[Scores]:
+    """Per-query scores of each seed."""
+    return [Scores(result["per_query"]) for result in results]
+
+
+def claims() -> list[str]:
+    """All claims in order."""
+    return [claim for collection in COLLECTIONS.values() for claim in collection.claims]
+
+
+def groups(claim: str) -> dict[str, str] | None:
+    """API of each query where a claim is to be resampled by API."""
+    if "apibench" not in claim:
+        return None
+    rows = (sample_path("apibench") / "qrels" / f"{claim.split()[1]}.tsv").read_text().splitlines()[1:]
+    return dict(row.split("\t")[:2] for row in rows)
+
+
+def claim_table(claim: str, cells: Cells) -> str:
+    """One collection: all systems beside frozen dense."""
+    names = [name for name in (*UNTRAINED, *TRAINED) if cells.get((claim, name))]
+    costs = {
+        name: {
+            "ms/query": mean(result["ms_per_query"] for result in cells[claim, name]),
+            "fit s": mean(result["seconds"] for result in cells[claim, name]),
+        }
+        for name in names
+    }
+    table = compare(
+        {name: scores(cells[claim, name]) for name in names},
+        baseline="dense",
+        groups=groups(claim),
+        costs=costs,
+        title=claim,
+    )
+    return table.markdown()
+
+
+def paired(claim: str, ours: str, theirs: str, cells: Cells) -> tuple[str, float] | None:
+    """nDCG@10 difference with interval, and p; None where a side has no run."""
+    if not cells.get((claim, ours)) or not cells.get((claim, theirs)):
+        return None
+    one, two = (average_seeds(scores(cells[claim, name])).per_query["nDCG@10"] for name in (ours, theirs))
+    differences = paired_differences(one, two)
+    member = groups_of(list(one), groups(claim))
+    interval = bootstrap_interval(differences, groups=member)
+    text = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return text, randomisation_test(differences, groups=member)
+
+
+def paired_table(pairs: Sequence[tuple[str, str, str]], cells: Cells) -> str:
+    """Rows are statements, columns are claims; p after Holm over the whole table."""
+    found = {
+        (row, claim): paired(claim, ours, theirs, cells) for row, ours, theirs in pairs for claim in claims()
+    }
+    kept = [key for key, value in found.items() if value is not None]
+    adjusted = dict(zip(kept, holm([found[key][1] for key in kept]), strict=True))
+    lines = ["| | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
+    for row, ours, theirs in pairs:
+        texts = [
+            f"{found[row, claim][0]}, p={adjusted[row, claim]:.3g}" if found[row, claim] else "not run"
+            for claim in claims()
+        ]
+        lines.append(f"| {row}: `{ours}` - `{theirs}` | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def insertion_table(cells: Cells) -> str:
+    """Quality on documents that joined untrained, all other documents competing."""
+    lines = ["| system | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
+    for name in INSERTION:
+        texts = []
+        for claim in claims():
+            results = cells.get((claim, name), ())
+            texts.append(
+                " / ".join(spread([r["mean"][m] for r in results]) for m in MEASURES) if results else "-"
+            )
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and deviation over seeds."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def best_generative(cells: Cells) -> str:
+    """The generative recipe with the highest nDCG@10 averaged over the claims."""
+    named = [name for name in GENERATIVE if "+" not in name]
+    ran = [name for name in named if all(cells.get((claim, name)) for claim in claims())]
+    return max(
+        ran,
+        key=lambda name: mean(r["mean"]["nDCG@10"] for claim in claims() for r in cells[claim, name]),
+    )
+
+
+def compact(cells: Cells) -> list[dict[str, Any]]:
+    """Means of every run, for the dated result file."""
+    return [
+        {"claim": claim, "system": system, "seed": r["seed"], "seconds": round(r["seconds"], 1)}
+        | {measure: round(r["mean"][measure], 5) for measure in MEASURES}
+        for (claim, system), results in cells.items()
+        for r in results
+    ]
+
+
+def main() -> None:
+    """Write the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=Path("build/spine"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results-spine.md"))
+    parser.add_argument("--json", type=Path, default=Path(f"benchmarks/results/{date.today()}-spine.json"))
+    parser.add_argument("--commit", required=True, help="the commit the cells were run at")
+    arguments = parser.parse_args()
+    plain, inserted = read_cells(arguments.folder, "plain"), read_cells(arguments.folder, "insert")
+    commit = arguments.commit
+    best = best_generative(plain)
+    rivals = [
+        (f"best generative against {name}", best, name)
+        for name in ("bm25", "dense", "hybrid", "dual_encoder")
+    ]
+    machine = json.loads(next(iter(arguments.folder.glob("*.json"))).read_text())["hardware"]
+    text = [
+        f"Written by `benchmarks/spine_report.py` on {date.today()} from runs at commit `{commit}`; {machine}.",
+        *(f"### {claim}\n\n{claim_table(claim, plain)}" for claim in claims()),
+        f"### What was expected\n\n{DIFFERENCES}\n\n{paired_table(EXPECTATIONS, plain)}",
+        f"### The best generative recipe: `{best}`\n\n{DIFFERENCES}\n\n{paired_table(rivals, plain)}",
+        f"### Documents inserted untrained\n\n{INSERTED}\n\n{insertion_table(inserted)}",
+    ]
+    arguments.out.write_text("\n\n".join(text) + "\n")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(
+        json.dumps({"plain": compact(plain), "insert": compact(inserted)}, indent=1) + "\n"
+    )
+    print(arguments.out.read_text())
+
+
+if __name__ == "__main__":
+    main()
