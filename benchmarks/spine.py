@@ -44,18 +44,19 @@ COLLECTIONS = {
 }
 UNTRAINED = ("bm25", "dense", "hybrid")
 TRAINED = (
-    "dsi_qg",
     "dual_encoder",
+    "generative",
+    "dsi_qg",
+    "dsi_naive+qg",
     "dsi_semantic",
     "dsi_naive",
-    "genre",
-    "dsi_atomic",
-    "ultron_pq",
-    "dual_encoder_hard",
-    "dsi_naive+qg",
     "dsi_atomic+qg",
+    "ultron_pq",
+    "genre",
+    "dual_encoder_hard",
+    "dsi_atomic",
 )
-INSERTION = ("dsi_atomic+qg", "genre", "dsi_qg", "ultron_pq", "bm25", "dense")
+INSERTION = ("bm25", "dense", "dsi_atomic+qg", "genre", "generative", "dsi_qg", "ultron_pq")
 
 
 def variants() -> dict[str, Callable[[], Any]]:
@@ -75,7 +76,8 @@ def cells(seeds: int) -> list[tuple[str, str, int, str]]:
     plain = [(c, s, 0, "plain") for c in COLLECTIONS for s in UNTRAINED]
     trained = [(c, s, seed, "plain") for seed in range(seeds) for s in TRAINED for c in COLLECTIONS]
     inserted = [(c, s, seed, "insert") for seed in range(seeds) for s in INSERTION for c in COLLECTIONS]
-    return plain + trained + [cell for cell in inserted if cell[2] == 0 or cell[1] not in UNTRAINED]
+    inserted = [cell for cell in inserted if cell[2] == 0 or cell[1] not in UNTRAINED]
+    return sorted(plain + trained + inserted, key=lambda cell: cell[2])  # a whole seed before the next
 
 
 def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, Any]:

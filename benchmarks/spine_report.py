@@ -37,6 +37,7 @@ EXPECTATIONS = (
     ("pseudo-queries beat raw text, same steps (semantic)", "dsi_qg", "dsi_semantic"),
     ("pseudo-queries beat raw text, same steps (naive)", "dsi_naive+qg", "dsi_naive"),
     ("pseudo-queries beat raw text, same steps (atomic)", "dsi_atomic+qg", "dsi_atomic"),
+    ("residual codes beat a k-means tree", "generative", "dsi_qg"),
     ("trained dual encoder beats frozen dense", "dual_encoder", "dense"),
     ("hard negatives add to the dual encoder", "dual_encoder_hard", "dual_encoder"),
 )
@@ -186,7 +187,7 @@ def main() -> None:
     ]
     machine = json.loads(next(iter(arguments.folder.glob("*.json"))).read_text())["hardware"]
     text = [
-        f"Written by `benchmarks/spine_report.py` on {date.today()} from runs at commit `{commit}`; {machine}.",
+        f"By `benchmarks/spine_report.py` on {date.today()}, from runs at commit `{commit}`; {machine}.",
         *(f"### {claim}\n\n{claim_table(claim, plain)}" for claim in claims()),
         f"### What was expected\n\n{DIFFERENCES}\n\n{paired_table(EXPECTATIONS, plain)}",
         f"### The best generative recipe: `{best}`\n\n{DIFFERENCES}\n\n{paired_table(rivals, plain)}",

@@ -41,3 +41,18 @@ def test_a_folder_damaged_beforehand_is_refused(saved):
     (saved / "README.md").write_text("# other")
     with pytest.raises(ValueError, match=r"README\.md"):
         flip_bytes(saved, 1)
+
+
+@pytest.mark.reliability
+def test_a_hundred_damages_of_every_kind_of_a_fitted_system_are_reported(tmp_path, tiny_data):
+    from reliability.kill_fit import victim
+    from retrograd.data.dataset import load_dataset
+    from retrograd.recipes import recipe
+    from retrograd.training.fit import fit
+
+    fitted = fit(victim(20), load_dataset(tiny_data), tmp_path / "generative").folder
+    lexical = fit(recipe("bm25"), load_dataset(tiny_data), tmp_path / "lexical").folder
+    for folder in (fitted, lexical):
+        report = flip_bytes(folder, 100)
+        assert set(report.flips.values()) == {110}
+        assert not report.unreported

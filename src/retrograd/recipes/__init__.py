@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from retrograd.errors import InputError
 from retrograd.recipe import Recipe
-from retrograd.recipes import dense, dsi, genre, lexical, ultron
+from retrograd.recipes import dense, dsi, generative, genre, lexical, ultron
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "bm25": lexical.bm25,
@@ -14,6 +14,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dual_encoder": dense.dual_encoder,
     "dual_encoder_hard": dense.dual_encoder_hard,
     "hybrid": dense.hybrid,
+    "generative": generative.generative,
     "dsi_atomic": dsi.dsi_atomic,
     "dsi_naive": dsi.dsi_naive,
     "dsi_semantic": dsi.dsi_semantic,

@@ -54,6 +54,17 @@ BIBTEX: dict[str, str] = {
   author={Zhou, Yujia and Yao, Jing and Dou, Zhicheng and Wu, Ledell and Zhang, Peitian and Wen, Ji-Rong},
   year={2022}, eprint={2208.09257}, archivePrefix={arXiv}
 }""",
+    "rajput2023tiger": """@inproceedings{rajput2023tiger,
+  title={Recommender Systems with Generative Retrieval},
+  author={Rajput, Shashank and Mehta, Nikhil and Singh, Anima and Keshavan, Raghunandan H. and others},
+  booktitle={NeurIPS}, year={2023}, eprint={2305.05065}, archivePrefix={arXiv}
+}""",
+    "zeng2023ripor": """@article{zeng2023ripor,
+  title={Scalable and Effective Generative Information Retrieval},
+  author={Zeng, Hansi and Luo, Chen and Jin, Bowen and Sarwar, Sheikh Muhammad and Wei, Tianxin and
+          Zamani, Hamed},
+  year={2023}, eprint={2311.09134}, archivePrefix={arXiv}
+}""",
     "decao2021genre": """@inproceedings{decao2021genre,
   title={Autoregressive Entity Retrieval},
   author={De Cao, Nicola and Izacard, Gautier and Riedel, Sebastian and Petroni, Fabio},

@@ -34,13 +34,11 @@ def dual_encoder() -> Recipe:
         stages=(
             Stage(
                 name="contrastive",
-                objective=InBatchContrastive(drawn=8192),
-                examples=(Mix(source=TrainQueries()), Mix(source=PseudoQueries(per_document=12))),
+                objective=InBatchContrastive(),
+                examples=(Mix(source=TrainQueries()), Mix(source=PseudoQueries(per_document=12), weight=5.0)),
                 samples_per_document=32,
                 batch_size=256,
-                learning_rate=5e-4,
-                validate_every=25,
-                patience=10,
+                learning_rate=1e-4,
             ),
         ),
         search=Nearest(),

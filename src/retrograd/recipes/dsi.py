@@ -26,14 +26,14 @@ def dsi_semantic() -> Recipe:
         name="dsi_semantic",
         summary="generates semantic ids (k-means tree), trained on document text",
         docids=KMeansTree(encoder=MiniLM()),
-        model=EncoderDecoder(encoder=VectorInput(encoder=MiniLM(), width=128, noise=0.3)),
+        model=EncoderDecoder(encoder=VectorInput(encoder=MiniLM(), width=128, noise=0.3), dropout=0.0),
         stages=(
             Stage(
                 name="index",
                 objective=SequenceLikelihood(),
-                examples=(Mix(source=DocumentText(), weight=4.0), Mix(source=TrainQueries())),
+                examples=(Mix(source=DocumentText(), weight=30.0), Mix(source=TrainQueries())),
                 samples_per_document=96,
-                validate_every=100,
+                learning_rate=3e-3,
             ),
         ),
         search=Beam(),
@@ -65,7 +65,7 @@ def dsi_naive() -> Recipe:
 def dsi_qg() -> Recipe:
     """Document text is replaced by pseudo-queries, so training looks like use."""
     parent = dsi_semantic()
-    examples = (Mix(source=PseudoQueries(per_document=12), weight=4.0), Mix(source=TrainQueries()))
+    examples = (Mix(source=PseudoQueries(per_document=12), weight=30.0), Mix(source=TrainQueries()))
     return replace(
         parent,
         name="dsi_qg",

@@ -21,7 +21,7 @@ def ultron_pq() -> Recipe:
     stage = parent.stages[0]
     general = (Mix(source=DocumentText(chunks=4)), Mix(source=TermBag()), Mix(source=Titles()))
     queries = Mix(source=PseudoQueries(per_document=12))
-    real = (Mix(source=TrainQueries()), queries)
+    real = (Mix(source=TrainQueries()), Mix(source=queries.source, weight=10.0))
     return replace(
         parent,
         name="ultron_pq",
@@ -30,7 +30,7 @@ def ultron_pq() -> Recipe:
         stages=(
             replace(stage, name="general", examples=general, samples_per_document=32),
             replace(stage, name="search", examples=(queries,), samples_per_document=48),
-            replace(stage, name="finetune", examples=real, samples_per_document=16, learning_rate=5e-4),
+            replace(stage, name="finetune", examples=real, samples_per_document=16, learning_rate=1e-3),
         ),
         cites=("zhou2022ultron",),
     )

@@ -48,6 +48,7 @@ def fit(
     train_split: str = "train",
     seed: int = 0,
     resume: bool = False,
+    checkpoint_seconds: float = 30.0,
 ) -> System:
     """Fit a recipe on a dataset.
 
@@ -58,6 +59,7 @@ def fit(
             documents alone.
         seed: two runs with one seed give the same bytes on one machine.
         resume: go on from the checkpoints of an interrupted run with the same recipe, data and seed.
+        checkpoint_seconds: what a kill can cost at most, about, in seconds of training.
 
     Raises:
         InputError: no such split, `out` holds something else, or there is nothing to resume.
@@ -69,7 +71,7 @@ def fit(
     partial = _claim(out, identity, resume)
     started = time.monotonic()
     run = Run.start(recipe, dataset, train_split, seed, partial)
-    results = [run.run_stage(at, stage, resume) for at, stage in enumerate(recipe.stages)]
+    results = [run.run_stage(at, stage, resume, checkpoint_seconds) for at, stage in enumerate(recipe.stages)]
     system = run.system()
     seconds = time.monotonic() - started
     info = identity | {
@@ -147,7 +149,7 @@ class Run:
             weight=weight,
         )
 
-    def run_stage(self, at: int, stage: Stage, resume: bool) -> StageResult:
+    def run_stage(self, at: int, stage: Stage, resume: bool, checkpoint_seconds: float = 30.0) -> StageResult:
         """Run one stage on the model in place; its best weights stay."""
         return train_stage(
             self.model,
@@ -162,6 +164,7 @@ class Run:
             document_inputs=self._document_inputs(),
             validate=self._validate(stage),
             resume=resume,
+            checkpoint_seconds=checkpoint_seconds,
         )
 
     def _document_inputs(self) -> Callable[[torch.Tensor], dict[str, torch.Tensor]] | None:
@@ -273,9 +276,15 @@ def _claim(out: Path, identity: dict[str, Any], resume: bool) -> Path:
         raise InputError("there is no interrupted run to resume; fit without --resume", path=partial)
     if partial.exists() and not claim.is_file():
         raise InputError("is in the way and was not made by retrograd; move it", path=partial)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    artifacts.write_json(claim, identity)
+    # in two renames, so that a kill leaves either a claimed folder or none
+    aside = out.with_name(f"{out.name}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    if partial.exists():
+        partial.rename(aside)
+        shutil.rmtree(aside)
+    aside.mkdir(parents=True)
+    artifacts.write_json(aside / claim.name, identity)
+    aside.rename(partial)
     return partial
 
 
