@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -224,6 +225,13 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def commit() -> str:
+    """The commit of the tree that runs, and whether it has been changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
 def main() -> None:
     """Run, print and write `results/decoding-<date>-<threads>threads.{json,md}`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -241,6 +249,7 @@ def main() -> None:
     date = datetime.date.today().isoformat()
     report = {
         "date": date,
+        "commit": commit(),
         "threads": options.threads,
         "clock": "median of interleaved repetitions; CPU time of the process, and wall time",
         "note": "ratios in one run on a machine shared with other work; absolute times are not to be quoted",

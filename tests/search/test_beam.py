@@ -6,9 +6,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from retrograd.constraints import AllowList, CsrTrie, Intersection, TokenSet
+from retrograd.constraints import AllowList, Children, CsrTrie, Intersection, TokenSet
 from retrograd.docid_table import DocidTable
-from retrograd.search.beam import NORMALISE, beam_search, first_best
+from retrograd.search import beam
+from retrograd.search.beam import NORMALISE, beam_search, child_scores, first_best
 from tests.catalogues import CODES, DEPTH, random_inputs, random_model, tables, teacher_forced
 
 seeds = st.integers(0, 999)
@@ -64,6 +65,36 @@ def test_queries_in_company_get_what_they_get_alone(table, seed, width, normalis
         alone = beam_search(model, one, trie, width=width, normalise=normalise)
         assert found(alone, 0)[0] == found(together, query)[0]
         np.testing.assert_allclose(found(alone, 0)[1], found(together, query)[1], atol=1e-4)
+
+
+@given(tables(), seeds, st.integers(1, 6), st.integers(1, 12), st.booleans())
+def test_however_the_queries_are_split_into_blocks_the_result_is_the_same(
+    table, seed, width, block_rows, any_length
+):
+    model, inputs, trie = random_model(table, seed), random_inputs(4, seed), CsrTrie.from_table(table)
+    constraint = Intersection(trie, TokenSet.of([[0, 1]] * DEPTH, any_length=True)) if any_length else trie
+    prior = None if any_length else torch.randn(4, trie.num_nodes)
+    whole = beam_search(model, inputs, constraint, width=width, prior=prior)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beam, "BLOCK_ROWS", block_rows)
+        split = beam_search(model, inputs, constraint, width=width, prior=prior)
+    assert split.keys.equal(whole.keys)
+    assert split.paths.equal(whole.paths)
+    torch.testing.assert_close(split.scores, whole.scores, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(split.steps, whole.steps, atol=1e-5, rtol=1e-4)
+
+
+@given(seeds, st.sampled_from([-1e4, -95.0, -70.0, 0.0, 70.0, 95.0, 1e4]))
+def test_step_scores_stay_exact_wherever_the_logits_lie(seed, shift):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(3, 5, generator=generator) + shift
+    row, token = (
+        column.flatten() for column in torch.meshgrid(torch.arange(3), torch.arange(5), indexing="ij")
+    )
+    scores = child_scores(logits, None, Children(row, token, token), "level")
+    torch.testing.assert_close(
+        scores.view(3, 5), logits.double().log_softmax(1).float(), atol=2e-3, rtol=1e-4
+    )
 
 
 @given(tables(), seeds, st.sets(st.integers(0, 13)))

@@ -40,8 +40,8 @@ class CachedLayer(NamedTuple):
     norms: tuple[Tensor, Tensor, Tensor]
     """(d,) before each sub-layer, times d**0.5."""
 
-    qkv: Tensor
-    """(d, 3 I)."""
+    qkv: tuple[Tensor, ...]
+    """(d, I) for queries, for keys and for values."""
 
     out: Tensor
     """(I, d)."""
@@ -59,16 +59,24 @@ class DecoderCache(NamedTuple):
     norm_floor: Tensor
     """() what keeps a vector of zeros from being divided by zero."""
 
-    padding: Tensor
-    """(B, 1, H S) where folded, else (B H, 1, S); -inf at padding."""
+    padding: Tensor | None
+    """(B, 1, H S) where folded, else (B H, 1, S); -inf at padding. None where there is none."""
 
     positions: Tensor
     """(depth, depth, 1, H) position bias by query and key."""
 
-    past: Tensor
-    """(t, N, R, 2, H, k) keys and values of the tokens so far."""
+    past: tuple[tuple[Tensor, ...], ...]
+    """t levels of N layers of (2 R', I): keys, then values, of the R' rows that step had."""
+
+    ancestors: Tensor
+    """(t, 2, R) int64: where the keys and the values of each row's prefix stand in `past`."""
 
     shape: BlockShape
+
+    @property
+    def rows(self) -> int:
+        """R of the last step, B before the first."""
+        return self.ancestors.shape[2]
 
 
 def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) -> DecoderCache:
@@ -81,13 +89,15 @@ def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) 
     """
     shape = stack.shape
     folded = shape.heads * memory.shape[1] <= 2 * shape.width  # beyond, the folded matrices cost more
-    bias = padding_bias(where)[:, 0]
-    padding = bias.repeat(1, 1, shape.heads) if folded else bias.repeat_interleave(shape.heads, dim=0)
+    padding = None
+    if not where.all():
+        bias = padding_bias(where)[:, 0]
+        padding = bias.repeat(1, 1, shape.heads) if folded else bias.repeat_interleave(shape.heads, dim=0)
     *norms, final_norm = _scaled_norms(stack)
     layers = tuple(
         CachedLayer(
             norms=(norms[3 * at], norms[3 * at + 1], norms[3 * at + 2]),
-            qkv=own.qkv,
+            qkv=own.qkv.chunk(3, dim=1),
             out=own.out,
             memory=_memory_of(cross, memory, folded),
             wide=feed.wide,
@@ -101,7 +111,8 @@ def start_cache(stack: DecoderStack, memory: Tensor, where: Tensor, depth: int) 
         norm_floor=torch.tensor((shape.epsilon * shape.width) ** 0.5, device=memory.device),
         padding=padding,
         positions=stack.position_bias(depth).permute(1, 2, 0).unsqueeze(2),
-        past=memory.new_empty(0, shape.layers, len(memory), 2, shape.heads, shape.head_width),
+        past=(),
+        ancestors=torch.empty(0, 2, len(memory), dtype=torch.int64, device=memory.device),
         shape=shape,
     )
 
@@ -137,18 +148,25 @@ def cached_step(cache: DecoderCache, states: Tensor, parent: Tensor | None) -> t
     Returns: (R, d) normed states, and the cache that includes the token.
     """
     gated, heads, floor = cache.shape.activation == "gated_gelu", cache.shape.heads, cache.norm_floor
-    past = _continued(cache.past, parent, len(states))
-    bias = cache.positions[len(past) - 1, : len(past)]
-    for layer, own in zip(cache.layers, past.unbind(1), strict=True):
+    rows, steps = len(states), len(cache.past)
+    ancestors = cache.ancestors if parent is None else cache.ancestors.index_select(2, parent)
+    wanted = ancestors.flatten(1).unbind(0)
+    bias = cache.positions[steps, : steps + 1]
+    prefix = states.new_empty(steps + 1, 2 * rows, heads * cache.shape.head_width)
+    new: list[Tensor] = []
+    states = states.clone(memory_format=torch.contiguous_format)  # the layers add to it in place
+    for at, layer in enumerate(cache.layers):
         before_own, before_cross, before_feed = layer.norms
-        mixed = _own_attention(_normed(states, before_own, floor), layer.qkv, own, bias)
-        states = torch.addmm(states, mixed, layer.out)
-        normed = _normed(states, before_cross, floor)
-        states = _cross_attention(states, normed, layer.memory, cache.padding, heads)
+        for level, index in enumerate(wanted):
+            torch.index_select(cache.past[level][at], 0, index, out=prefix[level])
+        mixed = _own_attention(_normed(states, before_own, floor), layer.qkv, prefix, new, bias)
+        states.addmm_(mixed, layer.out)
+        _add_cross_attention(states, _normed(states, before_cross, floor), layer.memory, cache.padding, heads)
         inner = torch.mm(_normed(states, before_feed, floor), layer.wide)
-        inner = activate(inner, True) if gated else inner.relu_()
-        states = torch.addmm(states, inner, layer.narrow)
-    return _normed(states, cache.final_norm, floor), cache._replace(past=past)
+        states.addmm_(activate(inner, True) if gated else inner.relu_(), layer.narrow)
+    own = torch.arange(2 * rows, device=ancestors.device).view(1, 2, rows)
+    cache = cache._replace(past=(*cache.past, tuple(new)), ancestors=torch.cat([ancestors, own]))
+    return _normed(states, cache.final_norm, floor), cache
 
 
 def _normed(states: Tensor, weight: Tensor, floor: Tensor) -> Tensor:
@@ -157,44 +175,46 @@ def _normed(states: Tensor, weight: Tensor, floor: Tensor) -> Tensor:
     return (states * weight).div_(length)
 
 
-def _continued(past: Tensor, parent: Tensor | None, rows: int) -> Tensor:
-    """(t + 1, N, R, 2, H, k): the parents' past and room for one more token."""
-    length, layers, before, *rest = past.shape
-    longer = past.new_empty(length + 1, layers, rows, *rest)
-    if parent is None:
-        longer[:length] = past
-    elif length:
-        block = torch.arange(0, length * layers * before, before, device=past.device)
-        wanted = (block.unsqueeze(1) + parent).view(-1)
-        torch.index_select(past.flatten(0, 2), 0, wanted, out=longer[:length].flatten(0, 2))
-    return longer
-
-
-def _own_attention(normed: Tensor, qkv: Tensor, past: Tensor, bias: Tensor) -> Tensor:
-    """(R, d) -> (R, I); writes the last of `past` (t, R, 2, H, k). `bias`: (t, 1, H)."""
-    query, *new = torch.mm(normed, qkv).view(len(normed), 3, *past.shape[3:]).unbind(1)
-    key, value = past.unbind(2)
-    key[-1], value[-1] = new
-    if len(past) == 1:
-        return new[1].flatten(1)
-    # a handful of keys per row: elementwise products beat one tiny matrix product per row and head
-    weight = (key * query).sum(-1).add_(bias).softmax(0)
-    return (value * weight.unsqueeze(-1)).sum(0).flatten(1)
-
-
-def _cross_attention(
-    states: Tensor, normed: Tensor, memory: CachedMemory, padding: Tensor, heads: int
+def _own_attention(
+    normed: Tensor, qkv: tuple[Tensor, ...], prefix: Tensor, new: list[Tensor], bias: Tensor
 ) -> Tensor:
-    """(R, d) -> (R, d), the residual included."""
+    """(R, d) -> (R, I).
+
+    Args:
+        prefix: (t + 1, 2 R, I) keys, then values; the last is written here, and all are used up.
+        new: takes a copy of the last.
+        bias: (t + 1, 1, H).
+    """
+    to_query, to_key, to_value = qkv
+    length, rows = len(prefix), len(normed)
+    key, value = prefix.view(length, 2, rows, -1).unbind(1)
+    torch.mm(normed, to_key, out=key[-1])
+    torch.mm(normed, to_value, out=value[-1])
+    new.append(prefix[-1].clone())
+    if length == 1:
+        return value[0]
+    # a handful of keys per row: elementwise products beat one tiny matrix product per row and head
+    key.mul_(torch.mm(normed, to_query))
+    by_head = (length, rows, bias.shape[2], -1)
+    weight = key.view(by_head).sum(-1).add_(bias).softmax(0)
+    return value.view(by_head).mul_(weight.unsqueeze(-1)).sum(0).view(rows, -1)
+
+
+def _add_cross_attention(
+    states: Tensor, normed: Tensor, memory: CachedMemory, padding: Tensor | None, heads: int
+) -> None:
+    """Adds to (R, d) in place."""
+    groups, inner, columns = memory.key.shape
     if memory.query is None:
-        rows, width, columns = memory.key.shape
-        weight = torch.baddbmm(padding, normed.view(rows, -1, width), memory.key)
-        weight = weight.view(rows, -1, heads, columns // heads).softmax(-1)
-        mixed = torch.baddbmm(states.view(rows, -1, width), weight.view(rows, -1, columns), memory.value)
-        return mixed.view_as(states)
-    groups, head_width, _ = memory.key.shape
-    rows = groups // heads
-    query = torch.mm(normed, memory.query).view(rows, -1, heads, head_width).transpose(1, 2)
-    weight = torch.baddbmm(padding, query.reshape(groups, -1, head_width), memory.key).softmax(-1)
-    mixed = torch.bmm(weight, memory.value).view(rows, heads, -1, head_width)
-    return torch.addmm(states, mixed.transpose(1, 2).reshape(len(states), -1), memory.out)
+        weight = _padded(torch.bmm(normed.view(groups, -1, inner), memory.key), padding)
+        weight = weight.view(groups, -1, heads, columns // heads).softmax(-1).view_as(weight)
+        states.view(groups, -1, inner).baddbmm_(weight, memory.value)
+        return
+    query = torch.mm(normed, memory.query).view(groups // heads, -1, heads, inner).transpose(1, 2)
+    weight = _padded(torch.bmm(query.reshape(groups, -1, inner), memory.key), padding).softmax(-1)
+    mixed = torch.bmm(weight, memory.value).view(groups // heads, heads, -1, inner)
+    states.addmm_(mixed.transpose(1, 2).reshape(len(states), -1), memory.out)
+
+
+def _padded(scores: Tensor, padding: Tensor | None) -> Tensor:
+    return scores if padding is None else scores.add_(padding)

@@ -200,7 +200,7 @@ class EncoderDecoderModel(nn.Module):
         level = len(cache.past)
         if token is None:
             assert level == 0, "only the first step has no token"
-            states = self.begin.expand(cache.past.shape[2], -1)
+            states = self.begin.expand(cache.rows, -1)
         else:
             states = self.embedding.index_select(0, token + self._offsets[level - 1])
         states, cache = cached_step(cache, states, parent)

@@ -12,11 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from retrograd.constraints import Children, Constraint
+from retrograd.models.inputs import Memory
 
 NORMALISE = ("level", "children", "none")
+BLOCK_ROWS = 400
+"""Decoder rows that are searched together on a processor, about: what passes from one matrix product
+to the next then stays in its cache."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,38 @@ def beam_search(
     check_normalise(normalise)
     if width < 1:
         raise ValueError(f"width={width} must be at least 1")
-    cache = model.start(model.encode(inputs))
-    batch = cache.past.shape[2]
+    memory = model.encode(inputs)
+    batch = len(memory.states)
+    size = max(1, BLOCK_ROWS // width) if memory.states.device.type == "cpu" else batch
+    results = []
+    for first in range(0, batch, size):
+        some = slice(first, first + size)
+        part = Memory(memory.states[some], memory.where[some])
+        part_prior = None if prior is None else prior[some]
+        results.append(_search_block(model, part, constraint, width, normalise, part_prior))
+    return results[0] if len(results) == 1 else _joined(results)
+
+
+def _joined(results: list[BeamResult]) -> BeamResult:
+    """The results of blocks one below the other; narrower ones are filled up."""
+    widest = max(result.keys.shape[1] for result in results)
+
+    def column(name: str, empty: float) -> Tensor:
+        parts = [getattr(result, name) for result in results]
+        sides = [(0, 0) * (part.dim() - 2) + (0, widest - part.shape[1]) for part in parts]
+        return torch.cat([F.pad(part, side, value=empty) for part, side in zip(parts, sides, strict=True)])
+
+    return BeamResult(
+        column("keys", -1), column("scores", -torch.inf), column("paths", -1), column("steps", 0)
+    )
+
+
+def _search_block(
+    model: Any, memory: Memory, constraint: Constraint, width: int, normalise: str, prior: Tensor | None
+) -> BeamResult:
+    """`beam_search` of queries that are encoded already."""
+    cache = model.start(memory)
+    batch = cache.rows
     logits, cache = model.step(cache)
     beams = _empty_prefixes(constraint, logits, batch)
     for level in range(model.depth):
@@ -137,11 +172,18 @@ def child_scores(logits: Tensor, row: Tensor | None, children: Children, normali
     if normalise == "none":
         return picked
     if normalise == "level":
-        return picked.sub_(logits.logsumexp(dim=1).index_select(0, of))
+        return picked.sub_(_log_mass(logits).index_select(0, of))
     count = torch.bincount(of, minlength=len(logits))
     picked -= torch.segment_reduce(picked, "max", lengths=count).index_select(0, of)
     mass = torch.segment_reduce(picked.exp(), "sum", lengths=count)
     return picked.sub_(mass.log().index_select(0, of))
+
+
+def _log_mass(logits: Tensor) -> Tensor:
+    """`logsumexp` of each row, (R, V) -> (R,), without its search for the maximum where that is safe."""
+    mass = logits.exp().sum(dim=1).log_()
+    # an outcome this far from the ends of the range of a float has lost nothing to them
+    return mass if mass.abs().max() < 60 else logits.logsumexp(dim=1)
 
 
 def first_best(values: Tensor, count: int) -> Tensor:

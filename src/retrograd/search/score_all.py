@@ -30,7 +30,7 @@ def score_nodes(
     """
     check_normalise(normalise)
     cache = model.start(model.encode(inputs))
-    batch = cache.past.shape[2]
+    batch = cache.rows
     logits, cache = model.step(cache)
     steps: Tensor = logits.new_zeros(batch, trie.num_nodes)
 
@@ -59,7 +59,7 @@ def _block_scores(logits: Tensor, children: Children, rows: int, normalise: str)
 
 def _descend(model: Any, cache: Any, children: Children, part: Tensor, batch: int) -> tuple[Tensor, Any]:
     """One decoder step for some of the children, for every query."""
-    rows = cache.past.shape[2] // batch
+    rows = cache.rows // batch
     shift = torch.arange(batch, device=part.device).unsqueeze(1) * rows
     parent = (children.row[part] + shift).flatten()
     logits, cache = model.step(cache, children.token[part].repeat(batch), parent)
