@@ -199,7 +199,8 @@ def write_manifest(folder: str | Path, info: Mapping[str, Any]) -> None:
     if strange:
         raise ArtifactError(f"{folder / strange[0]}")
     entries = {name: {"bytes": p.stat().st_size, "sha256": sha256_file(p)} for name, p in files.items()}
-    body = {**info, "format": FORMAT, "files": entries}
+    told = {name: value for name, value in info.items() if name != "sha256"}  # it may come from a manifest
+    body = {**told, "format": FORMAT, "files": entries}
     write_json(folder / MANIFEST, body | {"sha256": _digest(body)})
 
 

@@ -10,9 +10,10 @@ Folder: `manifest.json` (hashes of all the rest), `recipe.json`, `documents.sqli
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from retrograd.types import Corpus, Query, Ranking, Searcher, State, TextEncoder
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from retrograd.search.parts import Parts
 
 
 def part_kinds() -> dict[str, type]:
@@ -82,37 +85,39 @@ class System:
     """
 
     recipe: Recipe
-    corpus: Corpus
-    model: Any
-    table: DocidTable | None
+    parts: Parts
+    """Corpus, model, docid table, derived arrays, and the folder where a searcher keeps its files."""
+
     searcher: Searcher
     fitted: Fitted
-    arrays: State
-    """Derived arrays worth keeping (document vectors, index structures)."""
-
-    folder: Path
     manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def corpus(self) -> Corpus:
+        """The documents that can be found."""
+        return self.parts.corpus
+
+    @property
+    def model(self) -> Any:
+        """The network, or None."""
+        return self.parts.model
+
+    @property
+    def table(self) -> DocidTable | None:
+        """Which key names which document; None for systems without docids."""
+        return self.parts.table
+
+    @property
+    def folder(self) -> Path:
+        """Where the system lies on disk."""
+        return self.parts.folder
 
     @classmethod
     def assemble(
-        cls,
-        recipe: Recipe,
-        corpus: Corpus,
-        *,
-        folder: Path,
-        model: Any = None,
-        table: DocidTable | None = None,
-        fitted: Fitted | None = None,
-        arrays: State | None = None,
-        manifest: Mapping[str, Any] | None = None,
+        cls, recipe: Recipe, parts: Parts, fitted: Fitted, manifest: Mapping[str, Any] | None = None
     ) -> System:
         """Put fitted parts together and build the searcher the recipe asks for."""
-        from retrograd.search.parts import Parts
-
-        arrays = {} if arrays is None else arrays
-        parts = Parts(corpus=corpus, model=model, table=table, folder=folder, arrays=arrays)
-        searcher = recipe.search.build(parts)
-        return cls(recipe, corpus, model, table, searcher, fitted or Fitted(), arrays, folder, manifest or {})
+        return cls(recipe, parts, recipe.search.build(parts), fitted, manifest or {})
 
     def search(self, queries: str | Sequence[str | Query], k: int = 10) -> Ranking:
         """The `k` best documents of each query, fewer where the corpus is smaller.
@@ -130,15 +135,36 @@ class System:
         asked = [q if isinstance(q, Query) else Query(str(at), q) for at, q in enumerate(given)]
         return self.searcher.search(asked, min(k, len(self.corpus)))
 
+    def save(self, folder: str | Path) -> None:
+        """Keep the system as a folder. One that stands there is replaced in one step and kept as
+        `FOLDER.previous`.
+
+        Raises:
+            StorageError: the disk refused; what stood there before still opens.
+        """
+        folder = Path(folder)
+        partial = folder.with_name(f"{folder.name}.saving")
+        shutil.rmtree(partial, ignore_errors=True)
+        self.write(partial, self.manifest)
+        artifacts.publish(partial, folder)
+
     def write(self, folder: Path, info: Mapping[str, Any]) -> None:
-        """Write every part and the manifest into `folder` (made if missing), which then opens."""
+        """Write every part and the manifest into `folder` (made if missing), which then opens.
+
+        Args:
+            info: what the manifest says beside hashes: data, seed, versions, measures.
+        """
         from safetensors.torch import save
 
         folder.mkdir(parents=True, exist_ok=True)
+        if folder.resolve() != self.folder.resolve():
+            self.recipe.search.build(
+                replace(self.parts, folder=folder)
+            )  # files that a searcher keeps of its own
         DocumentStore.create(folder / "documents.sqlite", self.corpus).close()
         artifacts.write_json(folder / "recipe.json", to_json(self.recipe))
         artifacts.save_arrays(folder / "fitted.safetensors", self.fitted.arrays())
-        artifacts.save_arrays(folder / "derived.safetensors", self.arrays)
+        artifacts.save_arrays(folder / "derived.safetensors", self.parts.arrays)
         if self.table is not None:
             artifacts.save_table(folder / "docids.safetensors", self.table)
         if self.model is not None:
@@ -160,6 +186,8 @@ class System:
             ArtifactError: a file is damaged, missing or foreign, the format is another version's,
                 or the text encoder at hand is not the one the system was fitted with.
         """
+        from retrograd.search.parts import Parts
+
         folder = artifacts.current(Path(folder))
         if not (folder / "manifest.json").is_file():
             raise InputError("no retrograd system here (manifest.json is missing)", path=folder)
@@ -178,16 +206,8 @@ class System:
         if model is not None:
             load_weights(model, folder / "model.safetensors")
             _refuse_foreign(model, manifest, folder)
-        return cls.assemble(
-            recipe,
-            corpus,
-            folder=folder,
-            model=model,
-            table=table,
-            fitted=fitted,
-            arrays=artifacts.load_arrays(folder / "derived.safetensors"),
-            manifest=manifest,
-        )
+        arrays = artifacts.load_arrays(folder / "derived.safetensors")
+        return cls.assemble(recipe, Parts(corpus, model, table, folder, arrays), fitted, manifest)
 
 
 def build_model(recipe: Recipe, fitted: Fitted, table: DocidTable | None, seed: int) -> Any:

@@ -37,7 +37,7 @@ def root(
     \b
     Start here:
       retrograd demo
-      retrograd fit dsi_qg --data DIR --out my-system
+      retrograd fit generative --data DIR --out my-system
       retrograd search my-system "your question"
       retrograd eval my-system --data DIR --split dev
     """
@@ -72,8 +72,8 @@ def fit(
     \b
     Examples:
       retrograd fit bm25 --data DIR --out bm25-system
-      retrograd fit dsi_qg --data DIR --out my-system --seed 1
-      retrograd fit dsi_qg --data DIR --out my-system --set search.width=50 --set stages.0.max_steps=500
+      retrograd fit generative --data DIR --out my-system --seed 1
+      retrograd fit generative --data DIR --out my-system --set search.width=50 --set stages.0.max_steps=500
     """
     from retrograd.cli.fit import fit_command
 
@@ -205,7 +205,7 @@ def show_recipe(name: Name) -> None:
 
     \b
     Example:
-      retrograd recipes show dsi_qg
+      retrograd recipes show generative
     """
     from retrograd.cli.recipes import show_command
 

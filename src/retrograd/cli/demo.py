@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrograd.artifacts import check_folder, read_manifest
-from retrograd.cli.settings import configured, use_threads, without_cache
+from retrograd.cli.settings import use_threads, without_cache
 from retrograd.cli.show import answers_table, console
 from retrograd.recipe import to_json
 
@@ -25,13 +25,10 @@ if TYPE_CHECKING:
     from retrograd.recipe import Recipe
     from retrograd.system import System
 
-DEMO_RECIPE = "dsi_qg"
+DEMO_RECIPE = "generative"
 """The generative system that is shown."""
 
 RECIPES = ("bm25", "dense", DEMO_RECIPE)
-SETTINGS: dict[str, tuple[str, ...]] = {DEMO_RECIPE: ("stages.0.examples.0.source.per_document=8",)}
-"""Recipe -> `--set` of this demo: half the pseudo-queries keep it under three minutes on two cores."""
-
 SAMPLE = "apibench"
 SPLITS = ("dev_seen", "dev_unseen")
 MEASURES = ("nDCG@10", "R@10", "R@100")
@@ -59,10 +56,11 @@ def demo_command(out: Path, *, threads: int) -> None:
 
 def ready(name: str, dataset: Dataset, folder: Path) -> System:
     """The system in the folder where it still fits this recipe and data, else a fresh one."""
+    from retrograd.recipes import recipe
     from retrograd.system import System
     from retrograd.training.fit import fit
 
-    chosen = configured(name, SETTINGS.get(name, ()))
+    chosen = recipe(name)
     if is_current(folder, chosen, dataset):
         print(f"{name}: opening {folder}", file=sys.stderr)
         return System.load(folder)

@@ -29,6 +29,7 @@ from retrograd.docids.report import describe_table
 from retrograd.errors import InputError
 from retrograd.evaluation.measures import evaluate
 from retrograd.recipe import Recipe, Stage, to_json
+from retrograd.search.parts import Parts
 from retrograd.system import Fitted, System, build_model, mean_of_groups, temporary_folder
 from retrograd.training.batches import PreparedSource, answers_sharing_a_text
 from retrograd.training.card import write_card
@@ -119,14 +120,8 @@ class Run:
 
     def system(self) -> System:
         """The system with the weights as they are now and nothing derived kept from before."""
-        return System.assemble(
-            self.recipe,
-            self.corpus,
-            folder=self.folder,
-            model=self.model,
-            table=self.table,
-            fitted=self.fitted,
-        )
+        parts = Parts(self.corpus, self.model, self.table, self.folder)
+        return System.assemble(self.recipe, parts, self.fitted)
 
     def train_sources(self, stage: Stage) -> list[PreparedSource]:
         """The stage's examples, encoded once."""

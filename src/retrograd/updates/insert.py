@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from retrograd.errors import InputError
+from retrograd.search.parts import Parts
 from retrograd.system import System, temporary_folder
 from retrograd.training.fit import docid_inputs
 from retrograd.types import Corpus, Document
@@ -37,12 +38,5 @@ def insert(system: System, documents: Iterable[Document], folder: Path | None = 
         if table.level_sizes != system.table.level_sizes:
             model = copy.deepcopy(model)
             model.resize(table.level_sizes)
-    return System.assemble(
-        system.recipe,
-        together,
-        folder=folder or temporary_folder(),
-        model=model,
-        table=table,
-        fitted=system.fitted,
-        manifest=system.manifest,
-    )
+    parts = Parts(together, model, table, folder or temporary_folder())
+    return System.assemble(system.recipe, parts, system.fitted, system.manifest)

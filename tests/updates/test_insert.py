@@ -1,0 +1,65 @@
+"""Growing a system leaves the one it grew from alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from retrograd.data.dataset import load_dataset
+from retrograd.errors import InputError
+from retrograd.recipes import recipe
+from retrograd.system import System
+from retrograd.training.fit import fit
+from retrograd.types import Document
+from retrograd.updates.insert import insert
+from tests.small_systems import small
+
+NEW = [
+    Document(f"new{number}", f"a forecast of rain number {number}", f"weather {number}")
+    for number in range(30)
+]
+
+
+@pytest.fixture(scope="module", params=["dsi_atomic", "dsi_semantic", "generative", "genre"])
+def fitted(request, tiny_data, tmp_path_factory):
+    return fit(small(recipe(request.param)), load_dataset(tiny_data), tmp_path_factory.mktemp("s") / "s")
+
+
+def test_the_system_grown_from_is_as_it_was(fitted):
+    before = fitted.search("depth of an image", k=5)
+    weights = {name: tensor.clone() for name, tensor in fitted.model.state_dict().items()}
+    insert(fitted, NEW)
+    assert fitted.search("depth of an image", k=5) == before
+    assert all(torch.equal(weights[name], tensor) for name, tensor in fitted.model.state_dict().items())
+
+
+def test_old_documents_keep_their_order_among_themselves(fitted):
+    k = len(fitted.corpus) + len(NEW)
+    before = fitted.search("depth of an image", k=k).documents()["0"]
+    after = insert(fitted, NEW).search("depth of an image", k=k).documents()["0"]
+    assert set(after) == set(before) | {document.id for document in NEW}
+    if fitted.recipe.name == "dsi_atomic":  # one softmax: new rows change the sum, never the order
+        assert [doc for doc in after if doc in set(before)] == before
+
+
+def test_a_grown_system_can_be_saved_and_grown_again(fitted, tmp_path):
+    first = insert(fitted, NEW[:10])
+    second = insert(first, NEW[10:])
+    assert len(second.corpus) == len(fitted.corpus) + len(NEW)
+    assert len(np.unique(second.table.pairs[:, 1])) == len(second.corpus)
+    second.save(tmp_path / "grown")
+    opened = System.load(tmp_path / "grown")
+    assert opened.search("rain", k=5).documents() == second.search("rain", k=5).documents()
+
+
+def test_nothing_to_insert_is_refused(fitted):
+    with pytest.raises(InputError, match="no document"):
+        insert(fitted, [])
+
+
+def test_a_grown_lexical_system_keeps_its_index_when_saved(tiny_data, tmp_path):
+    grown = insert(fit(recipe("bm25"), load_dataset(tiny_data), tmp_path / "s"), NEW)
+    for _ in range(2):  # saved twice: the second replaces the first
+        grown.save(tmp_path / "grown")
+    opened = System.load(tmp_path / "grown")
+    assert opened.search("rain", k=5) == grown.search("rain", k=5)
+    assert System.load(tmp_path / "grown").corpus.ids == grown.corpus.ids
