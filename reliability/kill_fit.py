@@ -9,7 +9,6 @@ training and saving included. Every file that holds what was learnt must come ou
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tempfile
 import time
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reliability.kill_training import KillReport
+from reliability.victims import KillReport, finish, killed, start
 from retrograd.data.dataset import load_dataset
 from retrograd.data.examples import PseudoQueries, TrainQueries
 from retrograd.data.sample import sample_path
@@ -81,14 +80,14 @@ def kill_fit(kills: int, *, steps: int = 160, seed: int = 0) -> KillReport:
     with tempfile.TemporaryDirectory() as name:
         whole = Path(name) / "whole"
         began = time.monotonic()
-        _finish(_child(whole, steps))
+        finish(_start(whole, steps))
         seconds = time.monotonic() - began
         while done < kills or not finished:
             out = Path(name) / f"killed-{finished}"
             while done < kills and not out.exists():
-                done += _killed(_child(out, steps), draw.uniform(0, seconds))
+                done += killed(_start(out, steps), draw.uniform(0, seconds))
             if not out.exists():
-                _finish(_child(out, steps))
+                finish(_start(out, steps))
             finished += 1
             differences += [
                 f"fit {finished}: {file} differs"
@@ -98,29 +97,9 @@ def kill_fit(kills: int, *, steps: int = 160, seed: int = 0) -> KillReport:
     return KillReport(done, finished, tuple(differences))
 
 
-def _child(out: Path, steps: int) -> Any:
+def _start(out: Path, steps: int) -> Any:
     resume = (out.with_name(f"{out.name}.partial") / "fit.json").exists()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    child = context.Process(target=run, args=(str(out), steps, resume), daemon=True)
-    child.start()
-    return child
-
-
-def _finish(child: Any) -> None:
-    child.join()
-    if child.exitcode != 0:
-        raise RuntimeError(f"fit ended with exit code {child.exitcode} without being killed")
-
-
-def _killed(child: Any, seconds: float) -> bool:
-    child.join(timeout=seconds)
-    if child.exitcode is not None:
-        _finish(child)
-        return False
-    child.kill()
-    child.join()
-    return True
+    return start(run, str(out), steps, resume)
 
 
 def main() -> None:

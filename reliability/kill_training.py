@@ -3,26 +3,22 @@
     python -m reliability.kill_training --kills 50
 
 Final weights must be equal byte for byte and `metrics.jsonl` line for line but for `seconds`.
-The children fork from a server that has torch loaded, so a kill lands in training and not in an
-import.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import multiprocessing
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from reliability.victims import KillReport, finish, killed, start
 from retrograd.recipe import Stage
 from retrograd.training.batches import PreparedSource
 from retrograd.training.loop import StageResult, train_stage
@@ -101,20 +97,6 @@ def train(folder: str, steps: int) -> list[StageResult]:
     return results
 
 
-@dataclass(frozen=True)
-class KillReport:
-    """What the kills did."""
-
-    kills: int
-    """Children killed while they trained."""
-
-    finished_runs: int
-    """Runs resumed to their end and compared."""
-
-    differences: tuple[str, ...]
-    """One line per run that ended differently; empty is what is promised."""
-
-
 def kill_training(kills: int, *, steps: int = 240, seed: int = 0) -> KillReport:
     """Run trainings to their end through `kills` kills in all.
 
@@ -129,10 +111,12 @@ def kill_training(kills: int, *, steps: int = 240, seed: int = 0) -> KillReport:
         whole_seconds = _uninterrupted(whole, steps)
         while done < kills or not finished:
             folder = Path(name) / f"killed-{finished}"
-            while done < kills and _killed(folder, steps, draw.uniform(0, whole_seconds / 2)):
+            while done < kills and killed(
+                start(train, str(folder), steps), draw.uniform(0, whole_seconds / 2)
+            ):
                 done += 1
             if not (folder / WEIGHTS).is_file():
-                _finish(_child(folder, steps))
+                finish(start(train, str(folder), steps))
             finished += 1
             differences += [f"run {finished}: {line}" for line in _compare(whole, folder)]
     return KillReport(done, finished, tuple(differences))
@@ -140,36 +124,10 @@ def kill_training(kills: int, *, steps: int = 240, seed: int = 0) -> KillReport:
 
 def _uninterrupted(folder: Path, steps: int) -> float:
     """Train without a kill; returns the seconds it took in a warm process."""
-    _finish(_child(folder.with_name("warm-up"), 1))
+    finish(start(train, str(folder.with_name("warm-up")), 1))
     began = time.monotonic()
-    _finish(_child(folder, steps))
+    finish(start(train, str(folder), steps))
     return time.monotonic() - began
-
-
-def _child(folder: Path, steps: int) -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    child = context.Process(target=train, args=(str(folder), steps), daemon=True)
-    child.start()
-    return child
-
-
-def _finish(child: Any) -> None:
-    child.join()
-    if child.exitcode != 0:
-        raise RuntimeError(f"training ended with exit code {child.exitcode} without being killed")
-
-
-def _killed(folder: Path, steps: int, seconds: float) -> bool:
-    """Start or resume training and kill it after `seconds`; False where it was done before that."""
-    child = _child(folder, steps)
-    child.join(timeout=seconds)
-    if child.exitcode is not None:
-        _finish(child)
-        return False
-    child.kill()
-    child.join()
-    return bool(child.exitcode != 0)
 
 
 def _compare(whole: Path, killed: Path) -> list[str]:

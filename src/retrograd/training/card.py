@@ -61,8 +61,8 @@ def _measures(measures: Mapping[str, float]) -> str:
         return ""
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in measures.items())
     return (
-        "## Quality on the tune part\n\nTrain queries kept out of training to pick the weights; "
-        f"not a claim about new queries.\n\n| measure | value |\n|---|---|\n{rows}\n"
+        "## Quality on the tune part\n\nTrain queries kept out of training; their documents may have been "
+        f"trained on, so this is no claim about new queries.\n\n| measure | value |\n|---|---|\n{rows}\n"
     )
 
 
@@ -78,6 +78,8 @@ def _training(stages: list[Mapping[str, Any]]) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
