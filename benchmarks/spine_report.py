@@ -55,7 +55,8 @@ taught. In `apibench`, `dev_seen` asks for APIs that have train instructions and
 that have none; both are resampled by API. What the numbers mean, and what failed on the way, is in the
 [log](log.md).
 
-Nothing here was reported by other authors. Commands: `python benchmarks/spine.py run`, then
+`fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
+queries, their text encoded anew. Nothing here was reported by other authors. Commands: `python benchmarks/spine.py run`, then
 `python benchmarks/spine_report.py --commit ...`; decoding speed: `make bench`.
 """
 Cells = Mapping[tuple[str, str], Sequence[dict[str, Any]]]
@@ -107,7 +108,6 @@ def claim_table(claim: str, cells: Cells) -> str:
         baseline="dense",
         groups=groups(claim),
         costs=costs,
-        title=claim,
     )
     return table.markdown()
 

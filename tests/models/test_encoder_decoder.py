@@ -98,3 +98,20 @@ def test_search_before_training_does_not_spoil_training():
 def test_impossible_settings_are_refused(options):
     with pytest.raises(ValueError):
         EncoderDecoder(**options)
+
+
+def test_blanking_the_prefix_changes_training_and_nothing_else():
+    config = EncoderDecoder(encoder=CONFIG.encoder, layers=1, heads=2, dropout=0.0, prefix_dropout=0.9)
+    table = DocidTable.from_keys([[0, 1], [1, 0], [1, 1]], [0, 1, 2], ["a", "b", "c"], level_sizes=(2, 2))
+    state = config.fit(["red boat", "blue house"] * 3)
+    model = config.build(state, table)
+    inputs = model.collate(model.prepare(["red boat"] * 2), np.arange(2))
+    keys = torch.tensor([[0, 1], [1, 0]])
+    model.eval()
+    plain = model.logits(inputs, keys)
+    torch.testing.assert_close(model.logits(inputs, keys), plain)
+    model.train()
+    torch.manual_seed(0)
+    draws = torch.stack([model.logits(inputs, keys) for _ in range(20)])
+    torch.testing.assert_close(draws[:, :, 0], plain[None, :, 0].expand(20, -1, -1))  # no prefix yet
+    assert (draws[:, :, 1] - plain[None, :, 1]).abs().amax() > 0

@@ -40,6 +40,10 @@ class EncoderDecoder:
     """Inner width of the feed-forward layers, as a multiple of the encoder's width."""
 
     dropout: float = 0.1
+    prefix_dropout: float = 0.0
+    """Share of the tokens before the one to predict that are blanked in training, so that the input
+    decides and not the memory of which token follows which."""
+
     relative_positions: bool = True
     """False: a token knows its level only through its own codebook."""
 
@@ -52,6 +56,8 @@ class EncoderDecoder:
     def __post_init__(self) -> None:
         if min(self.layers, self.heads, self.feed_forward) < 1:
             raise ValueError("layers, heads and feed_forward must be at least 1")
+        if not 0 <= self.prefix_dropout < 1:
+            raise ValueError(f"prefix_dropout={self.prefix_dropout} must be in [0, 1)")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation={self.activation!r}; choose one of {', '.join(ACTIVATIONS)}")
 
@@ -75,7 +81,12 @@ class EncoderDecoder:
                 self.activation,
             )
             return EncoderDecoderModel(
-                encoder, shape, table.level_sizes, shared_vocabulary=table.shared_vocabulary, tied=self.tied
+                encoder,
+                shape,
+                table.level_sizes,
+                shared_vocabulary=table.shared_vocabulary,
+                tied=self.tied,
+                prefix_dropout=self.prefix_dropout,
             )
 
 
@@ -87,6 +98,7 @@ class EncoderDecoderModel(nn.Module):
         encoder: a `models.inputs.InputEncoder` whose width is `shape.width`.
         level_sizes: vocabulary size at each depth.
         tied: the table that embeds tokens is also the output table.
+        prefix_dropout: share of the tokens of a prefix blanked in training.
     """
 
     def __init__(
@@ -97,8 +109,10 @@ class EncoderDecoderModel(nn.Module):
         *,
         shared_vocabulary: bool = False,
         tied: bool = False,
+        prefix_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.prefix_dropout = prefix_dropout
         self.encoder, self.shape = encoder, shape
         self.level_sizes = tuple(level_sizes)
         self.shared_vocabulary = shared_vocabulary
@@ -165,6 +179,9 @@ class EncoderDecoderModel(nn.Module):
         levels = keys.shape[1]
         offsets = torch.tensor(self._offsets[: levels - 1], dtype=torch.int64, device=keys.device)
         tokens = F.embedding(keys[:, :-1].clamp(min=0) + offsets, self.embedding)
+        if self.training and self.prefix_dropout > 0:
+            kept = torch.rand(tokens.shape[:2], device=tokens.device) >= self.prefix_dropout
+            tokens = tokens * kept.unsqueeze(-1)
         begin = self.begin.expand(len(keys), 1, -1)
         states = self.decoder(torch.cat([begin, tokens], dim=1), memory.states, memory.where)
         if self.shared_vocabulary:

@@ -17,13 +17,18 @@ def genre() -> Recipe:
     """Titles under a trie; documents that share a title are expanded in corpus order."""
     parent = dsi_qg()
     stage = replace(
-        parent.stages[0], objective=SequenceLikelihood(label_smoothing=0.1), samples_per_document=48
+        parent.stages[0],
+        objective=SequenceLikelihood(label_smoothing=0.1),
+        samples_per_document=48,
+        batch_size=128,
+        learning_rate=2e-3,
     )
     return replace(
         parent,
         name="genre",
         summary="generates titles, trained on pseudo-queries",
-        docids=TitleText(max_tokens=16),
+        model=replace(parent.model, prefix_dropout=0.9),
+        docids=TitleText(vocab_size=2000, max_tokens=10),
         stages=(stage,),
         cites=("decao2021genre",),
     )
