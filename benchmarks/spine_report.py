@@ -56,8 +56,9 @@ that have none; both are resampled by API. What the numbers mean, and what faile
 [log](log.md).
 
 `fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
-queries, their text encoded anew. Nothing here was reported by other authors. Commands: `python benchmarks/spine.py run`, then
-`python benchmarks/spine_report.py --commit ...`; decoding speed: `make bench`.
+queries, their text encoded anew. Nothing here was reported by other authors. Commands:
+`python benchmarks/spine.py run`, then `python benchmarks/spine_report.py --commit ...`; decoding speed:
+`make bench`.
 """
 Cells = Mapping[tuple[str, str], Sequence[dict[str, Any]]]
 """(claim, system) -> one result per seed."""

@@ -108,10 +108,11 @@ def test_blanking_the_prefix_changes_training_and_nothing_else():
     inputs = model.collate(model.prepare(["red boat"] * 2), np.arange(2))
     keys = torch.tensor([[0, 1], [1, 0]])
     model.eval()
-    plain = model.logits(inputs, keys)
-    torch.testing.assert_close(model.logits(inputs, keys), plain)
+    memory = model.encode(inputs)
+    plain = model.decode(memory, keys)
+    torch.testing.assert_close(model.decode(memory, keys), plain)
     model.train()
     torch.manual_seed(0)
-    draws = torch.stack([model.logits(inputs, keys) for _ in range(20)])
+    draws = torch.stack([model.decode(memory, keys) for _ in range(20)])
     torch.testing.assert_close(draws[:, :, 0], plain[None, :, 0].expand(20, -1, -1))  # no prefix yet
     assert (draws[:, :, 1] - plain[None, :, 1]).abs().amax() > 0
