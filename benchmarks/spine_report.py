@@ -134,6 +134,8 @@ def paired_table(pairs: Sequence[tuple[str, str, str]], cells: Cells) -> str:
     adjusted = dict(zip(kept, holm([found[key][1] for key in kept]), strict=True))
     lines = ["| | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
     for row, ours, theirs in pairs:
+        if not any(found[row, claim] for claim in claims()):
+            continue
         texts = [
             f"{found[row, claim][0]}, p={adjusted[row, claim]:.3g}" if found[row, claim] else "not run"
             for claim in claims()
@@ -146,6 +148,8 @@ def insertion_table(cells: Cells) -> str:
     """Quality on documents that joined untrained, all other documents competing."""
     lines = ["| system | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
     for name in INSERTION:
+        if not any(cells.get((claim, name)) for claim in claims()):
+            continue
         texts = []
         for claim in claims():
             results = cells.get((claim, name), ())
