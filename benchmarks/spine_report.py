@@ -203,7 +203,8 @@ def main() -> None:
         for name in ("bm25", "dense", "hybrid", "dual_encoder")
     ]
     machine = json.loads(next(iter(arguments.folder.glob("*.json"))).read_text())["hardware"]
-    speed = max(Path("benchmarks/results").glob("decoding-*.md")).read_text().replace("# ", "### ", 1)
+    speeds = [path.read_text() for path in sorted(Path("benchmarks/results").glob("decoding-*.md"))]
+    speed = "\n".join(text.replace("# ", "### ", 1) for text in speeds)
     text = [
         INTRODUCTION,
         "## Quality",
