@@ -122,11 +122,15 @@ def test_each_path_that_show_prints_can_be_set(cli, name):
 
 
 def start(*arguments: str, **options: object) -> subprocess.Popen:
-    """A command as a process of its own."""
+    """A command as a process of its own, which hears SIGINT even where these tests run in the background."""
     environment = os.environ | {"PYTHONPATH": str(SRC)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "retrograd", *arguments], env=environment, text=True, **options
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # an ignored signal is inherited
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "retrograd", *arguments], env=environment, text=True, **options
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_fit_says_how_to_go_on(tiny_data, tmp_path):
@@ -142,8 +146,11 @@ def test_an_interrupted_fit_says_how_to_go_on(tiny_data, tmp_path):
     deadline = time.monotonic() + 120
     while not (tmp_path / "slow.partial" / "fit.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     # CPython dies of the signal where it came in the middle of an import; a shell shows 130 for both
     assert process.returncode in (INTERRUPTED, -signal.SIGINT), err
     assert "--resume" in err.splitlines()[-1]
