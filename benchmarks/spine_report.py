@@ -51,7 +51,9 @@ INTRODUCTION = """# Results
 Settings were chosen on parts cut from train, one setting per recipe for all collections. Dev and test are
 not untouched: an earlier version was opened on cranfield and apibench (its dual encoder lost to the frozen
 one on cranfield, which led to tuning on folds of unseen documents), and the versions of `genre` were compared
-on the inserted documents of cranfield, so its row there is a choice, not a claim. `scifact` and `cranfield` train on `train_clean`, the train rows whose
+on the inserted documents of cranfield, so its row there is a choice, not a claim.
+
+`scifact` and `cranfield` train on `train_clean`, the train rows whose
 documents no evaluation query judges, so every relevant document of a claim is one that no train query
 taught. In `apibench`, `dev_seen` asks for APIs that have train instructions and `dev_unseen` for 11 APIs
 that have none; both are resampled by API. What the numbers mean, and what failed on the way, is in the
