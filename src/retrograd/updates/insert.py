@@ -29,7 +29,7 @@ def insert(system: System, documents: Iterable[Document], folder: Path | None = 
     added = Corpus(documents)
     known = [document.id for document in added if document.id in system.corpus.row_of]
     if known:
-        raise InputError(f"document {known[0]!r} is already in the system; update it instead")
+        raise InputError(f"document {known[0]!r} is already in the system; give the new one another id")
     together = Corpus([*system.corpus, *added])
     table, model = system.table, system.model
     if system.table is not None:
