@@ -1,9 +1,9 @@
 """Queries and documents as unit vectors whose dot product is relevance.
 
 Knows texts and vectors; the nearest-neighbour search over them, the negatives and the loss live
-elsewhere. The towers are two trained heads over frozen vectors, or one fine-tuned BERT.
+elsewhere, the ways from a text to a vector in `towers`.
 Karpukhin et al., "Dense passage retrieval", EMNLP 2020, equation 1.
-Shapes: n texts, B rows of a batch, L tokens of the longest of them, d dimensions.
+Shapes: n texts, B rows of a batch, d dimensions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from retrograd.docid_table import DocidTable
 from retrograd.models.embedding_cache import cached
 from retrograd.models.inputs import Role
-from retrograd.models.ragged import Ragged, batches_by_length
-from retrograd.models.text_encoder import MiniLM, SentenceEncoder, encode_as, mean_pool, token_budget
-from retrograd.models.trainable_bert import TrainableBert
-from retrograd.progress import track
+from retrograd.models.text_encoder import MiniLM, SentenceEncoder
+from retrograd.models.towers import FineTunedTower, HeadedTowers, Towers, embed_texts
 from retrograd.types import State, TextEncoder, TextEncoderConfig
 
 MAX_SCALE = 100.0
@@ -118,7 +115,7 @@ class DualEncoderModel(nn.Module):
         initial_temperature: inverse of the first `scale`.
     """
 
-    def __init__(self, towers: HeadedTowers | FineTunedTower, initial_temperature: float) -> None:
+    def __init__(self, towers: Towers, initial_temperature: float) -> None:
         super().__init__()
         self.towers, self.dimensions, self.fingerprint = towers, towers.dimensions, towers.fingerprint
         self.log_scale = nn.Parameter(torch.tensor(-log(initial_temperature)))
@@ -148,99 +145,8 @@ class DualEncoderModel(nn.Module):
 
     def query_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, d) float32, unit rows, without dropout."""
-        return self._vectors(texts, "query")
+        return embed_texts(self.towers, texts, "query")
 
     def document_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, d) float32, unit rows, without dropout."""
-        return self._vectors(texts, "document")
-
-    def _vectors(self, texts: Sequence[str], role: Role) -> np.ndarray:
-        vectors = np.zeros((len(texts), self.dimensions), np.float32)
-        prepared = self.prepare(texts, role)
-        batches = self.towers.batches(prepared)
-        device, was_training = self.log_scale.device, self.training
-        self.eval()
-        try:
-            for rows in track(batches, "embedding texts") if len(batches) > QUIET else batches:
-                inputs = {name: tensor.to(device) for name, tensor in self.collate(prepared, rows).items()}
-                with torch.inference_mode():
-                    vectors[rows] = self.towers(inputs, role).float().cpu().numpy()
-        finally:
-            self.train(was_training)
-        return vectors
-
-
-QUIET = 16
-"""Up to so many batches no progress is shown."""
-
-
-class HeadedTowers(nn.Module):
-    """Two trained heads over one frozen encoder. Prepared texts are (n, d) float32 vectors."""
-
-    def __init__(self, encoder: TextEncoder, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.dimensions, self.fingerprint, self._encoder = encoder.dimensions, encoder.fingerprint, encoder
-        self.query_head = ResidualHead(encoder.dimensions, hidden, dropout)
-        self.document_head = ResidualHead(encoder.dimensions, hidden, dropout)
-
-    def prepare(self, texts: Sequence[str], role: Role) -> np.ndarray:
-        """(n, d) float32 unit rows, from the embedding cache where it has them."""
-        return encode_as(self._encoder, texts, role)
-
-    def collate(self, prepared: np.ndarray, rows: np.ndarray) -> dict[str, Tensor]:
-        """`vectors` (B, d) float32."""
-        return {"vectors": torch.from_numpy(prepared[rows])}
-
-    def batches(self, prepared: np.ndarray) -> list[np.ndarray]:
-        """All rows in batches of a good size."""
-        return [np.arange(at, min(at + 4096, len(prepared))) for at in range(0, len(prepared), 4096)]
-
-    def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
-        """(B, d) unit vectors."""
-        head = self.query_head if role == "query" else self.document_head
-        vectors: Tensor = head(batch["vectors"])
-        return vectors
-
-
-class FineTunedTower(nn.Module):
-    """One BERT for both sides, mean-pooled, that learns. Prepared texts are ragged token ids.
-
-    Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3.
-    """
-
-    def __init__(self, encoder: SentenceEncoder, dropout: float) -> None:
-        super().__init__()
-        self.bert = TrainableBert(encoder, dropout)
-        self.dimensions, self.fingerprint = encoder.dimensions, encoder.fingerprint
-
-    def prepare(self, texts: Sequence[str], role: Role) -> Ragged:
-        """Token ids, int32."""
-        return self.bert.prepare(texts, role)
-
-    def collate(self, prepared: Ragged, rows: np.ndarray) -> dict[str, Tensor]:
-        """`tokens` (B, L) int32 and `where` (B, L) bool."""
-        return self.bert.collate(prepared, rows)
-
-    def batches(self, prepared: Ragged) -> list[np.ndarray]:
-        """All rows in batches of like length."""
-        return batches_by_length(prepared.lengths, token_budget(next(self.parameters()).device))
-
-    def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
-        """(B, d) unit vectors."""
-        del role
-        return mean_pool(self.bert(batch), batch["where"])
-
-
-class ResidualHead(nn.Module):
-    """`normalise(x + f(x))` where `f` starts at zero, so an untrained head changes nothing."""
-
-    def __init__(self, dimensions: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        last = nn.Linear(hidden or dimensions, dimensions, bias=False)
-        nn.init.zeros_(last.weight)
-        first = [nn.Linear(dimensions, hidden), nn.GELU()] if hidden else []
-        self.change = nn.Sequential(nn.Dropout(dropout), *first, last)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(B, d) -> (B, d) unit vectors."""
-        return F.normalize(vectors + self.change(vectors), dim=-1)
+        return embed_texts(self.towers, texts, "document")

@@ -56,6 +56,9 @@ class Batch:
     num_documents: int = 0
     """Documents of the corpus, for objectives that draw some of them; 0 where nobody said."""
 
+    progress: float = 0.0
+    """Share of the stage that lies behind, in [0, 1): what schedules of an objective follow."""
+
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
         if device.type == "cpu":
@@ -69,6 +72,7 @@ class Batch:
             relevant=None if self.relevant is None else self.relevant.to(device),
             document_inputs=None if make is None else lambda rows: _move(make(rows.cpu()), device),
             num_documents=self.num_documents,
+            progress=self.progress,
         )
 
 
@@ -164,6 +168,7 @@ class BatchPlan:
             relevant=_padded([(source.relevant, rows) for source, rows in drawn]),
             document_inputs=self.document_inputs,
             num_documents=self.num_documents,
+            progress=number / self.num_batches,
         ), torch_seed
 
     def _take(self, source: int, start: int, count: int) -> np.ndarray:

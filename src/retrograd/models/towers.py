@@ -1,0 +1,137 @@
+"""From texts to unit vectors, one tower per side: frozen vectors under trained heads, or a BERT that learns.
+
+A tower knows texts and vectors. What is done with the vectors (an inner product, codes, a decoder)
+is the business of the models that hold it.
+Shapes: n texts, B rows of a batch, L tokens of the longest of them, d dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retrograd.models.inputs import Role
+from retrograd.models.ragged import Ragged, batches_by_length
+from retrograd.models.text_encoder import SentenceEncoder, encode_as, mean_pool, token_budget
+from retrograd.models.trainable_bert import TrainableBert
+from retrograd.progress import track
+from retrograd.types import TextEncoder
+
+QUIET = 16
+"""Up to so many batches no progress is shown."""
+
+
+class Towers(nn.Module):
+    """What every pair of towers does. `forward(batch, role)` gives (B, d) unit vectors."""
+
+    dimensions: int
+    """d."""
+
+    fingerprint: str
+    """sha256 over all the vectors depend on that is not in `state_dict`."""
+
+    def prepare(self, texts: Sequence[str], role: Role) -> Any:
+        """All texts once, without gradient."""
+        raise NotImplementedError
+
+    def collate(self, prepared: Any, rows: np.ndarray) -> dict[str, Tensor]:
+        """The tensors of some rows (B,) of what `prepare` returned."""
+        raise NotImplementedError
+
+    def batches(self, prepared: Any) -> list[np.ndarray]:
+        """All rows in batches of a good size for inference."""
+        raise NotImplementedError
+
+
+def embed_texts(towers: Towers, texts: Sequence[str], role: Role) -> np.ndarray:
+    """(n, d) float32 unit rows, without dropout, wherever the towers' weights are."""
+    vectors = np.zeros((len(texts), towers.dimensions), np.float32)
+    prepared = towers.prepare(texts, role)
+    batches = towers.batches(prepared)
+    device, was_training = next(towers.parameters()).device, towers.training
+    towers.eval()
+    try:
+        for rows in track(batches, "embedding texts") if len(batches) > QUIET else batches:
+            inputs = {name: tensor.to(device) for name, tensor in towers.collate(prepared, rows).items()}
+            with torch.inference_mode():
+                vectors[rows] = towers(inputs, role).float().cpu().numpy()
+    finally:
+        towers.train(was_training)
+    return vectors
+
+
+class HeadedTowers(Towers):
+    """Two trained heads over one frozen encoder. Prepared texts are (n, d) float32 vectors."""
+
+    def __init__(self, encoder: TextEncoder, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dimensions, self.fingerprint, self._encoder = encoder.dimensions, encoder.fingerprint, encoder
+        self.query_head = ResidualHead(encoder.dimensions, hidden, dropout)
+        self.document_head = ResidualHead(encoder.dimensions, hidden, dropout)
+
+    def prepare(self, texts: Sequence[str], role: Role) -> np.ndarray:
+        """(n, d) float32 unit rows, from the embedding cache where it has them."""
+        return encode_as(self._encoder, texts, role)
+
+    def collate(self, prepared: np.ndarray, rows: np.ndarray) -> dict[str, Tensor]:
+        """`vectors` (B, d) float32."""
+        return {"vectors": torch.from_numpy(prepared[rows])}
+
+    def batches(self, prepared: np.ndarray) -> list[np.ndarray]:
+        """All rows in batches of a good size."""
+        return [np.arange(at, min(at + 4096, len(prepared))) for at in range(0, len(prepared), 4096)]
+
+    def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
+        """(B, d) unit vectors."""
+        head = self.query_head if role == "query" else self.document_head
+        vectors: Tensor = head(batch["vectors"])
+        return vectors
+
+
+class FineTunedTower(Towers):
+    """One BERT for both sides, mean-pooled, that learns. Prepared texts are ragged token ids.
+
+    Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3.
+    """
+
+    def __init__(self, encoder: SentenceEncoder, dropout: float) -> None:
+        super().__init__()
+        self.bert = TrainableBert(encoder, dropout)
+        self.dimensions, self.fingerprint = encoder.dimensions, encoder.fingerprint
+
+    def prepare(self, texts: Sequence[str], role: Role) -> Ragged:
+        """Token ids, int32."""
+        return self.bert.prepare(texts, role)
+
+    def collate(self, prepared: Ragged, rows: np.ndarray) -> dict[str, Tensor]:
+        """`tokens` (B, L) int32 and `where` (B, L) bool."""
+        return self.bert.collate(prepared, rows)
+
+    def batches(self, prepared: Ragged) -> list[np.ndarray]:
+        """All rows in batches of like length."""
+        return batches_by_length(prepared.lengths, token_budget(next(self.parameters()).device))
+
+    def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
+        """(B, d) unit vectors."""
+        del role
+        return mean_pool(self.bert(batch), batch["where"])
+
+
+class ResidualHead(nn.Module):
+    """`normalise(x + f(x))` where `f` starts at zero, so an untrained head changes nothing."""
+
+    def __init__(self, dimensions: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        last = nn.Linear(hidden or dimensions, dimensions, bias=False)
+        nn.init.zeros_(last.weight)
+        first = [nn.Linear(dimensions, hidden), nn.GELU()] if hidden else []
+        self.change = nn.Sequential(nn.Dropout(dropout), *first, last)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, d) -> (B, d) unit vectors."""
+        return F.normalize(vectors + self.change(vectors), dim=-1)
