@@ -17,6 +17,12 @@ def step(stage, number, **terms):
     return {"stage": stage, "step": number, "loss": sum(terms.values()), "terms": terms, "learning_rate": 0.1}
 
 
+def test_the_gradient_norm_is_a_curve_of_its_own(tmp_path):
+    lines = [step(0, at, sequence=1.0) | {"gradient_norm": at / 10} for at in (10, 20)]
+    log = read_training_log(write(tmp_path / "metrics.jsonl", *lines))
+    assert log.gradients == {"gradient norm": [Curve([10, 20], [1.0, 2.0])]}
+
+
 def test_steps_count_on_from_stage_to_stage(tmp_path):
     log = read_training_log(
         write(

@@ -157,6 +157,45 @@ def evaluate(
 
 
 @app.command()
+def diagnose(
+    data: Data,
+    system: Annotated[
+        Path | None, typer.Argument(metavar="SYSTEM", help="Folder of a fitted system.", show_default=False)
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of a system: any TREC run file.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Judgements to look by.")] = "dev",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write the figures as JSON and PNG plots.")
+    ] = None,
+    popularity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="How often documents are taken: id<TAB>count, or interactions."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Answers per query.", show_default="10")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Show why a system answers as it does and whom it serves.
+
+    Hubs, popularity bias, crowded vectors, dead codes, what the ids can carry, how training went.
+    What a system lacks is left out with a line that says so.
+
+    \b
+    Examples:
+      retrograd diagnose my-system --data DIR --split dev --out diagnosis
+      retrograd diagnose --run any-system.trec --data DIR --popularity clicks.tsv
+    """
+    from retrograd.cli.diagnose import Judged, diagnose_command
+    from retrograd.errors import InputError
+
+    if (system is None) == (run is None):
+        raise InputError("give either SYSTEM or --run FILE")
+    judged = Judged(data=data, split=split, popularity=popularity, k=k)
+    diagnose_command(system, run, judged, out, threads=threads)
+
+
+@app.command()
 def check(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a fitted system.")]) -> None:
     """Verify every file of a saved system.
 

@@ -6,57 +6,22 @@ is touched.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import cycle
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from retrograd.artifacts import write_bytes_atomic
+from retrograd.evaluation.canvas import FAINT, INK, QUIET, SERIES, footnote, label, save, style
 from retrograd.evaluation.compare import DECIMALS, Cell, Comparison
 from retrograd.evaluation.tables import MARKS, caption
 from retrograd.evaluation.training_log import Curves, read_training_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INK, QUIET, FAINT = "#1f2933", "#6b7683", "#e4e8ec"
 COLOURS = {"better": "#0a7d62", "worse": "#c2410c", "": "#8a94a0", "baseline": "#1f2933"}
 """Readable without red-green vision: the marks also differ in shape."""
-
-SERIES = ("#2563a8", "#d97706", "#0a7d62", "#9333a8", "#c2410c", "#5b6570")
-"""Lines of one panel, in order."""
-
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": QUIET,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.8,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-}
 
 
 def plot_comparison(comparison: Comparison, path: Path) -> None:
@@ -67,7 +32,7 @@ def plot_comparison(comparison: Comparison, path: Path) -> None:
     columns = min(len(comparison.measures), 4)
     rows = -(-len(comparison.measures) // columns)
     height = 0.36 * len(comparison.systems) + 0.75
-    with _style():
+    with style():
         figure = Figure(figsize=(names + 2.75 * columns, rows * height + 0.9), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for panel, measure in zip(panels, comparison.measures, strict=False):
@@ -77,8 +42,8 @@ def plot_comparison(comparison: Comparison, path: Path) -> None:
         if comparison.title:
             figure.suptitle(comparison.title, x=0.012, ha="left", fontsize=13, fontweight="bold")
         note = f"Bars: {comparison.level:.0%} bootstrap intervals. {caption(comparison, deviation=False)}"
-        _footnote(figure, note)
-        _save(figure, path)
+        footnote(figure, note)
+        save(figure, path)
 
 
 def plot_training(metrics_path: Path, png_path: Path) -> None:
@@ -97,7 +62,7 @@ def plot_training(metrics_path: Path, png_path: Path) -> None:
     ]
     rows = [(draw, height, curves) for draw, height, curves in wanted if curves]
     heights = [height for _, height, _ in rows]
-    with _style():
+    with style():
         figure = Figure(figsize=(8.4, 1.25 * sum(heights) + 0.6), layout="constrained")
         panels = figure.subplots(len(rows), 1, squeeze=False, sharex=True, height_ratios=heights).ravel()
         for (draw, _, curves), panel in zip(rows, panels, strict=True):
@@ -108,7 +73,7 @@ def plot_training(metrics_path: Path, png_path: Path) -> None:
             _name_stages(panels[0], log.stages)
         panels[-1].set_xlabel("step")
         panels[-1].set_xlim(0, max(log.steps, 1) * 1.03)
-        _save(figure, png_path)
+        save(figure, png_path)
 
 
 def _draw_measure(panel: Axes, comparison: Comparison, measure: str) -> None:
@@ -144,7 +109,7 @@ def _draw_cell(panel: Axes, row: int, cell: Cell, kind: str, *, bold: bool) -> N
     )
     text = f"{interval.mean:.{DECIMALS}f} {MARKS[cell.mark]}".strip()
     look = {"color": colour if cell.mark else INK, "fontweight": "bold" if bold else "normal", "va": "center"}
-    _label(panel, text, (1, row), (5, 0), xycoords=("axes fraction", "data"), **look)
+    label(panel, text, (1, row), (5, 0), xycoords=("axes fraction", "data"), **look)
 
 
 def _draw_losses(panel: Axes, losses: Curves) -> None:
@@ -170,7 +135,7 @@ def _draw_validations(panel: Axes, validations: Curves) -> None:
             panel.plot(curve.steps, curve.values, "-o", color=colour, linewidth=1.6, markersize=3.5)
             step, value = max(zip(curve.steps, curve.values, strict=True), key=lambda point: point[1])
             panel.plot(step, value, "o", color=colour, markersize=8, markeredgecolor=INK)
-            _label(panel, f"{value:.{DECIMALS}f}", (step, value), (0, 7), ha="center", fontweight="bold")
+            label(panel, f"{value:.{DECIMALS}f}", (step, value), (0, 7), ha="center", fontweight="bold")
     panel.margins(y=0.25)
 
 
@@ -185,32 +150,4 @@ def _draw_rate(panel: Axes, rates: Curves) -> None:
 
 def _name_stages(panel: Axes, stages: Iterable[tuple[str, float]]) -> None:
     for name, start in stages:
-        _label(panel, name, (start, 1), (4, -9), xycoords=("data", "axes fraction"), color=QUIET)
-
-
-def _label(
-    panel: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any
-) -> None:
-    panel.annotate(text, at, xytext=offset, textcoords="offset points", **({"fontsize": 9} | options))
-
-
-def _footnote(figure: Figure, text: str) -> None:
-    from textwrap import fill
-
-    width = int(figure.get_figwidth() * 14.5)
-    figure.supxlabel(fill(text, width), x=0.012, ha="left", fontsize=8, color=QUIET)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    from matplotlib import rc_context
-
-    with rc_context(STYLE):
-        yield
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # Without the version of the plotting library in it, the same figures give the same bytes.
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
-    write_bytes_atomic(path, buffer.getvalue())
+        label(panel, name, (start, 1), (4, -9), xycoords=("data", "axes fraction"), color=QUIET)

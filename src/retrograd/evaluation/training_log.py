@@ -51,6 +51,9 @@ class TrainingLog:
     rates: Curves
     """Learning rate, under that name."""
 
+    gradients: Curves
+    """Norm of the gradient before clipping, under `gradient norm`: the mean since the line before."""
+
     steps: float
     """Of all stages together."""
 
@@ -80,7 +83,7 @@ def read_training_log(path: Path) -> TrainingLog:
     if not figures:
         raise InputError("holds no loss and no measure; is it the metrics.jsonl of a fit?", path=path)
     starts = dict(zip(last, accumulate(last.values(), initial=0.0), strict=False))
-    kinds: dict[str, Curves] = {"losses": {}, "validations": {}, "rates": {}}
+    kinds: dict[str, Curves] = {"losses": {}, "validations": {}, "rates": {}, "gradients": {}}
     for (kind, name, stage), values in figures.items():
         steps = sorted(values)
         curve = Curve([starts[stage] + step for step in steps], [values[step] for step in steps])
@@ -118,5 +121,8 @@ def _figures(entry: Any) -> dict[tuple[str, str], float]:
     losses = {("losses", name): float(value) for name, value in entry.get("terms", {}).items()}
     if len(losses) != 1:
         losses["losses", "total"] = float(entry["loss"])
-    rate = {("rates", "learning rate"): float(entry["learning_rate"])} if "learning_rate" in entry else {}
-    return losses | rate
+    return losses | {
+        (kind, name.replace("_", " ")): float(entry[name])
+        for kind, name in (("rates", "learning_rate"), ("gradients", "gradient_norm"))
+        if name in entry
+    }

@@ -1,0 +1,105 @@
+"""Diagnostics: why a system answers as it does, where measures only say how well.
+
+Hubs, crowded vectors, dead codes, ids that drift, training that computes with something else than what
+inference looks up, and who pays for it among rarely wanted documents. Pure functions of arrays and rankings.
+"""
+
+from retrograd.evaluation.diagnostics.agreement import (
+    Agreement,
+    LevelAgreement,
+    Relaxation,
+    train_inference_agreement,
+)
+from retrograd.evaluation.diagnostics.codes import (
+    Capacity,
+    CodeHealth,
+    Drift,
+    VectorSpace,
+    code_capacity,
+    code_health,
+    drift,
+    first_keys,
+    health_of_codes,
+)
+from retrograd.evaluation.diagnostics.gradients import (
+    GradientDraws,
+    GradientSummary,
+    gradient_draws,
+    gradient_summary,
+)
+from retrograd.evaluation.diagnostics.hubness import (
+    Hubness,
+    gini,
+    hubness,
+    nearest_rows,
+    occurrences_in,
+    occurrences_of_rows,
+    skewness,
+)
+from retrograd.evaluation.diagnostics.isotropy import (
+    Isotropy,
+    alignment,
+    effective_rank,
+    iso_score,
+    isotropy,
+    mean_cosine,
+    partition_ratio,
+    uniformity,
+)
+from retrograd.evaluation.diagnostics.norms import NormFrequency, norm_against_frequency, spearman
+from retrograd.evaluation.diagnostics.plots import gradient_figure, plot_diagnosis
+from retrograd.evaluation.diagnostics.popularity import AuditSettings, PopularityAudit, audit_popularity
+from retrograd.evaluation.diagnostics.report import Audience, Diagnosis, Reference, Settings, diagnose
+from retrograd.evaluation.diagnostics.subject import CodeModel, Subject, subject_of, subject_of_run
+
+__all__ = [
+    "Agreement",
+    "Audience",
+    "AuditSettings",
+    "Capacity",
+    "CodeHealth",
+    "CodeModel",
+    "Diagnosis",
+    "Drift",
+    "GradientDraws",
+    "GradientSummary",
+    "Hubness",
+    "Isotropy",
+    "LevelAgreement",
+    "NormFrequency",
+    "PopularityAudit",
+    "Reference",
+    "Relaxation",
+    "Settings",
+    "Subject",
+    "VectorSpace",
+    "alignment",
+    "audit_popularity",
+    "code_capacity",
+    "code_health",
+    "diagnose",
+    "drift",
+    "effective_rank",
+    "first_keys",
+    "gini",
+    "gradient_draws",
+    "gradient_figure",
+    "gradient_summary",
+    "health_of_codes",
+    "hubness",
+    "iso_score",
+    "isotropy",
+    "mean_cosine",
+    "nearest_rows",
+    "norm_against_frequency",
+    "occurrences_in",
+    "occurrences_of_rows",
+    "partition_ratio",
+    "plot_diagnosis",
+    "skewness",
+    "spearman",
+    "subject_of",
+    "subject_of_run",
+    "train_inference_agreement",
+    "uniformity",
+]
