@@ -23,7 +23,7 @@ from retrograd import artifacts
 from retrograd.docid_table import DocidTable
 from retrograd.document_store import DocumentStore
 from retrograd.errors import ArtifactError, InputError
-from retrograd.recipe import Mix, Recipe, Stage, from_json, to_json
+from retrograd.recipe import Mix, Rate, Recipe, Stage, from_json, to_json
 from retrograd.types import Corpus, Query, Ranking, Searcher, State, TextEncoder, TextEncoderConfig
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def part_kinds() -> dict[str, type]:
     """Every config class a saved system needs in order to answer queries, by name."""
     from retrograd import data, docids, indexes, models, search
 
-    classes = (Recipe, Stage, Mix, *docids.CONFIGS, *models.CONFIGS, *indexes.CONFIGS, *search.CONFIGS)
+    classes = (Recipe, Stage, Mix, Rate, *docids.CONFIGS, *models.CONFIGS, *indexes.CONFIGS, *search.CONFIGS)
     return {cls.__name__: cls for cls in (*classes, *data.CONFIGS)}
 
 
@@ -50,6 +50,9 @@ class Fitted:
     docids: State = field(default_factory=dict)
     """What the text encoder behind the docids fitted."""
 
+    search: State = field(default_factory=dict)
+    """What the search config learnt from the train judgements."""
+
     _built: dict[Any, TextEncoder] = field(default_factory=dict)
 
     def encoder(self, config: TextEncoderConfig, texts: Sequence[str]) -> TextEncoder:
@@ -62,18 +65,18 @@ class Fitted:
         return self._built[config]
 
     def arrays(self) -> State:
-        """Both states in one, for one file."""
-        named = {f"model.{name}": array for name, array in self.model.items()}
-        return named | {f"docids.{name}": array for name, array in self.docids.items()}
+        """All states in one, for one file."""
+        states = {"model": self.model, "docids": self.docids, "search": self.search}
+        return {f"{owner}.{name}": array for owner, state in states.items() for name, array in state.items()}
 
     @classmethod
     def from_arrays(cls, arrays: State) -> Fitted:
         """Undo `arrays`."""
-        parts: dict[str, State] = {"model": {}, "docids": {}}
+        parts: dict[str, State] = {"model": {}, "docids": {}, "search": {}}
         for name, array in arrays.items():
             owner, _, rest = name.partition(".")
             parts[owner][rest] = array
-        return cls(parts["model"], parts["docids"])
+        return cls(parts["model"], parts["docids"], parts["search"])
 
 
 @dataclass(eq=False)
@@ -117,6 +120,7 @@ class System:
         cls, recipe: Recipe, parts: Parts, fitted: Fitted, manifest: Mapping[str, Any] | None = None
     ) -> System:
         """Put fitted parts together and build the searcher the recipe asks for."""
+        parts = replace(parts, learnt=fitted.search)
         return cls(recipe, parts, recipe.search.build(parts), fitted, manifest or {})
 
     def search(self, queries: str | Sequence[str | Query], k: int = 10) -> Ranking:

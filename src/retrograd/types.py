@@ -46,6 +46,8 @@ class Query:
 
     id: str
     text: str
+    history: tuple[str, ...] = ()
+    """Ids of the documents its asker took before, oldest first. Only searchers that say so look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,19 @@ class Ranking:
         """Query id -> document ids, best first."""
         return {query: [hit.document for hit in hits] for query, hits in self}
 
+    def rows(self, row_of: Mapping[str, int], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (queries, k) float64 and rows (queries, k) int64 of the first k hits, row -1 padded.
+
+        >>> Ranking(("q",), ((Hit("b", 2.0),),)).rows({"a": 0, "b": 1}, 2)[1].tolist()
+        [[1, -1]]
+        """
+        scores = np.full((len(self), k), -np.inf)
+        rows = np.full((len(self), k), -1, np.int64)
+        for at, hits in enumerate(self.hits):
+            for place, hit in enumerate(hits[:k]):
+                rows[at, place], scores[at, place] = row_of[hit.document], hit.score
+        return scores, rows
+
     @classmethod
     def from_rows(
         cls,
@@ -171,6 +186,24 @@ class Searcher(Protocol):
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
         """The `k` best documents of each query (fewer where fewer exist). `k` >= 1."""
         ...
+
+
+@runtime_checkable
+class RowSearcher(Protocol):
+    """A searcher that also answers in matrices, for whoever asks many thousand queries."""
+
+    def search_rows(self, queries: Sequence[Query], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (queries, k) float and document rows (queries, k) int64, best first, row -1 padded."""
+        ...
+
+
+def best_rows(
+    searcher: Searcher, queries: Sequence[Query], k: int, row_of: Mapping[str, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `RowSearcher.search_rows` gives, of any searcher; `row_of` is its corpus's."""
+    if isinstance(searcher, RowSearcher):
+        return searcher.search_rows(queries, k)
+    return searcher.search(queries, k).rows(row_of, k)
 
 
 class TextEncoder(Protocol):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from retrograd.data.dataset import load_dataset
 from retrograd.errors import ArtifactError, StorageError
 from retrograd.evaluation.measures import evaluate
-from retrograd.indexes.lexical import K1, LANGUAGES, MAX_QUERY_TERMS, B, LexicalIndex
+from retrograd.indexes.lexical import K1, MAX_QUERY_TERMS, B, LexicalIndex
+from retrograd.ops.words import LANGUAGES
 from retrograd.types import Corpus, Document, Hit, Ranking
 
 STOP_WORDS = re.findall(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from retrograd.constraints import AllowList, Children, CsrTrie, Intersection, TokenSet
@@ -154,6 +154,58 @@ def test_a_flat_prior_changes_nothing(table, seed, width):
     flat = beam_search(model, inputs, trie, width=width, prior=torch.zeros(2, trie.num_nodes))
     assert torch.equal(plain.keys, flat.keys)
     assert torch.equal(plain.scores, flat.scores)
+
+
+@settings(max_examples=30)
+@given(tables(), seeds, st.integers(1, 14), st.sampled_from([0.0, 0.5, 1.0]), st.integers(1, 12))
+def test_a_prior_asked_of_the_candidates_only_equals_one_of_every_state(
+    table, seed, width, weight, block_rows
+):
+    trie = CsrTrie.from_table(table)
+    model, inputs = random_model(table, seed), random_inputs(4, seed)
+    values = torch.randn(4, trie.num_nodes, generator=torch.Generator().manual_seed(seed))
+    asked = []
+
+    def lazy(query, state):
+        asked.append(len(query))
+        return values[query, state]
+
+    given_all = beam_search(model, inputs, trie, width=width, prior=values, decoder_weight=weight)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beam, "BLOCK_ROWS", block_rows)
+        given_few = beam_search(model, inputs, trie, width=width, prior=lazy, decoder_weight=weight)
+    assert given_few.keys.equal(given_all.keys)
+    torch.testing.assert_close(given_few.scores, given_all.scores, atol=1e-5, rtol=1e-4)
+    assert asked
+
+
+@settings(max_examples=30)
+@given(tables(), seeds, st.integers(1, 5))
+def test_with_no_weight_on_the_decoder_the_prior_decides_and_scores_stay_the_decoders(table, seed, width):
+    trie, inputs = CsrTrie.from_table(table), random_inputs(2, seed)
+    values = torch.randn(2, trie.num_nodes, generator=torch.Generator().manual_seed(seed))
+    one, other = random_model(table, seed), random_model(table, seed + 1)
+    results = [
+        beam_search(m, inputs, trie, width=width, prior=values, decoder_weight=0.0) for m in (one, other)
+    ]
+    expected = teacher_forced(one, inputs, table, "level")
+    for query in range(2):
+        keys, scores = found(results[0], query)
+        assert set(keys) == set(found(results[1], query)[0])
+        np.testing.assert_allclose(scores, expected[query][keys], atol=1e-4)
+
+
+@settings(max_examples=30)
+@given(tables(), seeds, st.integers(1, 4), st.integers(1, 14))
+def test_keeping_more_at_the_last_level_only_adds_keys(table, seed, width, keep):
+    model, inputs, trie = random_model(table, seed), random_inputs(2, seed), CsrTrie.from_table(table)
+    few = beam_search(model, inputs, trie, width=width)
+    more = beam_search(model, inputs, trie, width=width, keep=keep)
+    for query in range(2):
+        keys, scores = found(more, query)
+        assert len(keys) <= max(width, keep)
+        assert set(found(few, query)[0]) <= set(keys)
+        assert (np.diff(scores) <= 0).all()
 
 
 @given(tables(), st.integers(1, 14))

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retrograd.search.combine import (
+    RULES,
     Fuse,
     FusedSearcher,
     Rerank,
@@ -43,6 +46,11 @@ def hits_of(searcher, k=10):
     return [(hit.document, hit.score) for hit in searcher.search([Query("q", "text")], k).hits[0]]
 
 
+def said_of(rule, hits, depth=100):
+    scores, rows = Ranking(("q",), (tuple(hits),)).rows(ROW_OF, depth)
+    return rule(scores, rows >= 0, 60.0)
+
+
 ONE = Fixed(Hit("c", 9.0), Hit("a", 8.0), Hit("b", 1.0))
 TWO = Fixed(Hit("b", 0.5), Hit("d", 0.1))
 
@@ -56,26 +64,56 @@ def test_reciprocal_ranks_add_up_by_weight():
 
 
 def test_z_scores_are_the_formula_and_the_missing_stand_last():
-    one = z_scores(ONE.hits)
+    one = said_of(z_scores, ONE.hits, 3)
     scores = np.array([9.0, 8.0, 1.0])
-    assert list(one.scores.values()) == pytest.approx(((scores - scores.mean()) / scores.std()).tolist())
-    assert one.missing == min(one.scores.values())
+    expected = (scores - scores.mean()) / scores.std()
+    assert one.scores[0].tolist() == pytest.approx(expected.tolist())
+    assert one.missing.tolist() == [min(one.scores[0])]
     fused = dict(hits_of(FusedSearcher([ONE, TWO], ROW_OF, Fuse(parts=(ONE, TWO), rule="z_score"))))
-    assert fused["b"] == pytest.approx(one.scores["b"] + 1.0)
-    assert fused["d"] == pytest.approx(one.missing - 1.0)
+    assert fused["b"] == pytest.approx(expected[2] + 1.0)
+    assert fused["d"] == pytest.approx(expected[2] - 1.0)
 
 
 @pytest.mark.parametrize("hits", [(Hit("a", 2.0),), (Hit("a", 2.0), Hit("b", 2.0))])
 def test_where_all_scores_are_equal_being_found_still_counts(hits):
-    said = z_scores(hits)
-    assert set(said.scores.values()) == {0.0}
-    assert said.missing == -1.0
+    said = said_of(z_scores, hits, len(hits))
+    assert set(said.scores[0]) == {0.0}
+    assert said.missing.tolist() == [-1.0]
 
 
 @pytest.mark.parametrize("rule", [reciprocal_ranks, z_scores])
-def test_an_empty_list_says_nothing(rule):
-    said = rule((), 60.0)
-    assert (dict(said.scores), said.missing) == ({}, 0.0)
+def test_an_empty_list_says_nothing_and_padding_is_not_looked_at(rule):
+    scores, found = np.array([[2.0, 1.0, -np.inf], [np.nan] * 3]), np.array([[1, 1, 0], [0, 0, 0]], bool)
+    said = rule(scores, found, 60.0)
+    alone = rule(scores[:1, :2], found[:1, :2], 60.0)
+    assert said.scores[0, :2].tolist() == alone.scores[0].tolist()
+    assert said.missing.tolist() == [*alone.missing, 0.0]
+
+
+LISTS = st.dictionaries(st.sampled_from(sorted(ROW_OF)), st.integers(-3, 3), max_size=6)
+
+
+@given(st.lists(LISTS, min_size=1, max_size=3), st.sampled_from(list(RULES)), st.integers(1, 8))
+def test_matrices_hold_the_same_ranking_which_is_the_plain_sum(tables, rule, k):
+    weights = (1.0, 0.5, 2.0)[: len(tables)]
+    searchers = [
+        Fixed(*(Hit(name, score) for name, score in sorted(table.items(), key=lambda kv: (-kv[1], kv[0]))))
+        for table in tables
+    ]
+    fused = FusedSearcher(searchers, ROW_OF, Fuse(parts=tuple(searchers), rule=rule, weights=weights))
+    expected = {name: 0.0 for table in tables for name in table}
+    for searcher, weight in zip(searchers, weights, strict=True):
+        said = said_of(RULES[rule], searcher.hits)
+        own = {hit.document: score for hit, score in zip(searcher.hits, said.scores[0], strict=False)}
+        for name in expected:
+            expected[name] += weight * own.get(name, said.missing[0])
+    best = sorted(expected.items(), key=lambda item: (-item[1], item[0]))[:k]
+    assert hits_of(fused, k) == best
+    scores, rows = fused.search_rows([Query("q", "text")], k)
+    assert rows.shape == scores.shape == (1, k)
+    assert [
+        (sorted(ROW_OF)[row], score) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0
+    ] == best
 
 
 @pytest.mark.parametrize("rule", ["reciprocal_rank", "z_score"])

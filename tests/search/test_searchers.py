@@ -9,12 +9,16 @@ import zlib
 import numpy as np
 import pytest
 
+from retrograd.data.examples import PseudoQueries
 from retrograd.indexes.faiss_index import Hnsw, Ivf
 from retrograd.search.combine import Fuse, Rerank
+from retrograd.search.history import WithHistory
 from retrograd.search.lexical import Lexical
+from retrograd.search.memo import ClickMemo, to_state
 from retrograd.search.nearest import Nearest
 from retrograd.search.parts import Parts
-from retrograd.types import Corpus, Document, Query, Searcher
+from retrograd.search.tree_search import TreeSearch
+from retrograd.types import Corpus, Document, Query, Searcher, best_rows
 
 SEARCHERS = (
     Lexical(),
@@ -24,7 +28,14 @@ SEARCHERS = (
     Fuse(parts=(Lexical(), Nearest())),
     Fuse(parts=(Lexical(), Nearest()), rule="z_score", weights=(1.0, 0.5), depth=7),
     Rerank(first=Lexical(), by=Nearest()),
+    Lexical(expansion=PseudoQueries(per_document=2)),
+    ClickMemo(then=Lexical(), depth=7),
+    ClickMemo(then=Fuse(parts=(Lexical(), Nearest()))),
+    WithHistory(search=ClickMemo(then=Nearest())),
+    Rerank(first=ClickMemo(then=Lexical()), by=WithHistory(search=Nearest())),
     Rerank(first=Fuse(parts=(Lexical(), Nearest())), by=Nearest(index=Hnsw()), depth=9),
+    TreeSearch(branching=(4, 4), width=2),
+    TreeSearch(branching=(3,), width=1, planner=Lexical()),
 )
 
 WORDS = ["wing", "flow", "shock", "heat", "layer", "jet", "plate", "wave", "drag", "lift"]
@@ -53,7 +64,8 @@ def make_parts(folder, count: int) -> Parts:
     rng = np.random.default_rng([7, count])
     texts = [" ".join(rng.choice(WORDS, size=6)) for _ in range(count // 2 + 1)] * 2  # every text twice: ties
     corpus = Corpus(Document(f"d{count - row:02}", texts[row]) for row in range(count))
-    return Parts(corpus=corpus, model=CountedWords(), folder=folder)
+    memory = to_state({"wing flow": {"d01": 2, "d05": 2, "d09": 1}, "unknown": {"d03": 1}})
+    return Parts(corpus=corpus, model=CountedWords(), folder=folder, learnt=memory)
 
 
 @pytest.fixture(scope="module", params=SEARCHERS, ids=repr)
@@ -88,6 +100,17 @@ def test_no_document_comes_twice_and_scores_never_rise(searcher):
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
         assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("k", [1, 7, 60])
+def test_matrices_hold_the_same_ranking(searcher, k):
+    row_of = make_parts(None, 40).corpus.row_of
+    scores, rows = best_rows(searcher, QUERIES, k, row_of)
+    assert scores.shape == rows.shape == (len(QUERIES), k)
+    for (_, hits), own_scores, own_rows in zip(searcher.search(QUERIES, k), scores, rows, strict=True):
+        assert [row_of[hit.document] for hit in hits] == own_rows[own_rows >= 0].tolist()
+        assert [hit.score for hit in hits] == own_scores[own_rows >= 0].tolist()
+        assert (own_rows[len(hits) :] == -1).all()
 
 
 def test_equal_scores_keep_the_order_of_the_corpus(searcher):

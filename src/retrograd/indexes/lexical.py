@@ -16,6 +16,7 @@ from pathlib import Path
 import tantivy
 
 from retrograd.errors import ArtifactError, StorageError
+from retrograd.ops.words import analyzer, check_language, utf8
 from retrograd.types import Corpus, Document
 
 K1 = 1.2
@@ -24,18 +25,9 @@ K1 = 1.2
 B = 0.75
 """Strength of length normalisation; compiled in like `K1`."""
 
-LANGUAGES = (
-    "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian",
-    "portuguese", "russian", "spanish", "swedish",
-)  # fmt: skip
-"""Languages for which tantivy has both a Snowball stemmer and a stop-word list."""
-
 MAX_QUERY_TERMS = 1024
 """Distinct terms one query may use; of a longer query the rarest in the collection count, because
 they weigh most and their posting lists are shortest. Keeps a pasted book as quick as a question."""
-
-MAX_TERM_BYTES = 255
-"""Longer tokens (base64, hashes) are neither indexed nor searched."""
 
 _WRITER_BYTES = 128_000_000
 _ANALYZER_PREFIX = "contents_"
@@ -52,7 +44,7 @@ class LexicalIndex:
     def __init__(self, index: tantivy.Index, folder: Path, language: str) -> None:
         self.folder, self.language = folder, language
         self._index, self._schema = index, index.schema
-        self._analyzer = _analyzer(language)
+        self._analyzer = analyzer(language)
         index.register_tokenizer(_ANALYZER_PREFIX + language, self._analyzer)
         self._searcher = index.searcher()
         self._writer: tantivy.IndexWriter | None = None
@@ -114,11 +106,11 @@ class LexicalIndex:
         with _disk_errors(self.folder):
             writer = self._open_writer()
             for row, document in enumerate(documents, first_row):
-                writer.delete_documents_by_term("id", _clean(document.id))
+                writer.delete_documents_by_term("id", utf8(document.id))
                 entry = tantivy.Document()
                 entry.add_unsigned("row", row)
-                entry.add_text("id", _clean(document.id))
-                entry.add_text("contents", _clean(document.contents))
+                entry.add_text("id", utf8(document.id))
+                entry.add_text("contents", utf8(document.contents))
                 writer.add_document(entry)
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -126,7 +118,7 @@ class LexicalIndex:
         with _disk_errors(self.folder):
             writer = self._open_writer()
             for id in ids:
-                writer.delete_documents_by_term("id", _clean(id))
+                writer.delete_documents_by_term("id", utf8(id))
 
     def commit(self) -> None:
         """Make what was staged durable and visible, and let go of the folder's write lock."""
@@ -172,7 +164,7 @@ class LexicalIndex:
         return self._searcher.search(query, limit, count=True).hits
 
     def _query(self, text: str) -> tantivy.Query | None:
-        counts = Counter(self._analyzer.analyze(_clean(text)))
+        counts = Counter(self._analyzer.analyze(utf8(text)))
         frequency = {term: self._searcher.doc_freq("contents", term) for term in counts}
         known = sorted((term for term in counts if frequency[term]), key=lambda term: (frequency[term], term))
         if not known:
@@ -185,24 +177,6 @@ class LexicalIndex:
     def _clause(self, term: str, count: int) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, "contents", term, index_option="freq")
         return query if count == 1 else tantivy.Query.boost_query(query, float(count))
-
-
-def check_language(language: str) -> None:
-    """Raise ValueError unless `language` is one of `LANGUAGES`."""
-    if language not in LANGUAGES:
-        raise ValueError(f"language={language!r}; choose one of {', '.join(LANGUAGES)}")
-
-
-def _analyzer(language: str) -> tantivy.TextAnalyzer:
-    check_language(language)
-    return (
-        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        .filter(tantivy.Filter.remove_long(MAX_TERM_BYTES))
-        .filter(tantivy.Filter.lowercase())
-        .filter(tantivy.Filter.stopword(language))
-        .filter(tantivy.Filter.stemmer(language))
-        .build()
-    )
 
 
 def _schema(language: str) -> tantivy.Schema:
@@ -218,11 +192,6 @@ def _language_of(folder: Path) -> str:
     schema = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["schema"]
     options = {entry["name"]: entry["options"] for entry in schema}
     return str(options["contents"]["indexing"]["tokenizer"]).removeprefix(_ANALYZER_PREFIX)
-
-
-def _clean(text: str) -> str:
-    """Lone surrogates become `?`: tantivy takes UTF-8 only."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @contextmanager

@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from retrograd.search.combine import Fuse, Rerank
 from retrograd.search.generative import Beam, ScoreAll
+from retrograd.search.geometric import GeometricBeam, GeometricScoreAll
+from retrograd.search.history import WithHistory
 from retrograd.search.lexical import Lexical
+from retrograd.search.memo import ClickMemo
 from retrograd.search.nearest import Nearest
+from retrograd.search.query_memory import QueryMemory
+from retrograd.search.reconstruction import CodeReconstruction
+from retrograd.search.tree_search import TreeSearch
 
-CONFIGS: tuple[type, ...] = (Beam, Fuse, Lexical, Nearest, Rerank, ScoreAll)
+CONFIGS: tuple[type, ...] = (
+    Beam,
+    ClickMemo,
+    CodeReconstruction,
+    Fuse,
+    GeometricBeam,
+    GeometricScoreAll,
+    Lexical,
+    Nearest,
+    QueryMemory,
+    Rerank,
+    ScoreAll,
+    TreeSearch,
+    WithHistory,
+)
 """What a saved recipe may name."""

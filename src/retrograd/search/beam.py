@@ -8,6 +8,7 @@ E legal next tokens of all rows together, V tokens of a level, L levels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,14 @@ from retrograd.constraints import Children, Constraint
 from retrograd.models.inputs import Memory
 
 NORMALISE = ("level", "children", "none")
+
+Prior = Callable[[Tensor, Tensor], Tensor]
+"""What prefixes are worth beside their score: queries (E,) int64 and the states after each of their
+candidates (E, ...) -> (E,) float. Asked of the candidates of a level only."""
+
+_Judge = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scores (E,), queries and states -> what decides which beams stay."""
+
 BLOCK_ROWS = 400
 """Decoder rows that are searched together on a processor, about: what passes from one matrix product
 to the next then stays in its cache."""
@@ -94,7 +103,9 @@ def beam_search(
     *,
     width: int,
     normalise: str = "level",
-    prior: Tensor | None = None,
+    prior: Tensor | Prior | None = None,
+    decoder_weight: float = 1.0,
+    keep: int = 0,
 ) -> BeamResult:
     """The best complete keys under a model. Exact when `width` is at least the number of keys.
 
@@ -104,13 +115,17 @@ def beam_search(
         width: beams kept per query; a complete key keeps its place as long as its score does.
         normalise: a step's log-probability is over the `level`'s vocabulary, over the legal
             `children` only, or the raw logit (`none`).
-        prior: (B, states) float added to a prefix's score to decide which beams stay, by the
-            constraint's state; the reported scores are free of it (Zeng et al. 2024,
-            arXiv 2404.14600, section 3.3). -inf rules a prefix out.
+        prior: added to a prefix's score to decide which beams stay, by the constraint's state: (B,
+            states) float, or a function that is asked of the candidates only. The reported scores
+            are free of it (Zeng et al. 2024, arXiv 2404.14600, section 3.3). -inf rules a prefix out.
+        decoder_weight: factor on the score in the same decision; at 0 the prior decides alone. The
+            reported scores are free of it.
+        keep: complete keys kept at the last level where more than `width`: they cost no step.
     """
     check_normalise(normalise)
     if width < 1:
         raise ValueError(f"width={width} must be at least 1")
+    widths = (*[width] * (model.depth - 1), max(width, keep))
     memory = model.encode(inputs)
     batch = len(memory.states)
     size = max(1, BLOCK_ROWS // width) if memory.states.device.type == "cpu" else batch
@@ -118,8 +133,8 @@ def beam_search(
     for first in range(0, batch, size):
         some = slice(first, first + size)
         part = Memory(memory.states[some], memory.where[some])
-        part_prior = None if prior is None else prior[some]
-        results.append(_search_block(model, part, constraint, width, normalise, part_prior))
+        judge = _judge_of(prior, decoder_weight, first)
+        results.append(_search_block(model, part, constraint, widths, normalise, judge))
     return results[0] if len(results) == 1 else _joined(results)
 
 
@@ -137,16 +152,37 @@ def _joined(results: list[BeamResult]) -> BeamResult:
     )
 
 
+def _judge_of(prior: Tensor | Prior | None, decoder_weight: float, first: int) -> _Judge | None:
+    """What decides among the candidates of a block that starts at query `first`; None if the score does."""
+    if prior is None and decoder_weight == 1:
+        return None
+
+    def judge(score: Tensor, query: Tensor, state: Tensor) -> Tensor:
+        weighted = decoder_weight * score
+        if prior is None:
+            return weighted
+        if isinstance(prior, Tensor):
+            return weighted + prior[query + first, state if state.dim() == 1 else state[:, 0]]
+        return weighted + prior(query + first, state)
+
+    return judge
+
+
 def _search_block(
-    model: Any, memory: Memory, constraint: Constraint, width: int, normalise: str, prior: Tensor | None
+    model: Any,
+    memory: Memory,
+    constraint: Constraint,
+    widths: tuple[int, ...],
+    normalise: str,
+    judge: _Judge | None,
 ) -> BeamResult:
-    """`beam_search` of queries that are encoded already."""
+    """`beam_search` of queries that are encoded already; one width per level."""
     cache = model.start(memory)
     batch = cache.rows
     logits, cache = model.step(cache)
     beams = _empty_prefixes(constraint, logits, batch)
     for level in range(model.depth):
-        _expand(beams, logits, constraint, width, normalise, prior)
+        _expand(beams, logits, constraint, widths[level], normalise, judge)
         if level + 1 == model.depth or not beams.is_open.any():
             break
         logits, cache = _grow(model, cache, beams)
@@ -233,13 +269,13 @@ def _candidates(
 
 
 def _expand(
-    beams: _Beams, logits: Tensor, constraint: Constraint, width: int, normalise: str, prior: Tensor | None
+    beams: _Beams, logits: Tensor, constraint: Constraint, width: int, normalise: str, judge: _Judge | None
 ) -> None:
     """One level: score every candidate, keep the best `width` of each query."""
     batch, wide = beams.score.shape
     beam, children, step = _candidates(beams, logits, constraint, normalise)
     score = beams.score.view(-1).index_select(0, beam).add_(step)
-    value = score if prior is None else score + _prior_of(prior, beam // wide, children.state)
+    value = score if judge is None else judge(score, beam // wide, children.state)
     chosen, alive = _select(value, beam, batch, wide, width)
     flat = chosen.view(-1)
     parent, token, step, score = (
@@ -250,10 +286,6 @@ def _expand(
     beams.score = score if alive is None else score.masked_fill_(~alive, -torch.inf)
     is_open = ~constraint.is_end(beams.state).view_as(chosen)
     beams.is_open = is_open if alive is None else is_open & alive
-
-
-def _prior_of(prior: Tensor, query: Tensor, state: Tensor) -> Tensor:
-    return prior[query, state if state.dim() == 1 else state[:, 0]]
 
 
 def _select(value: Tensor, beam: Tensor, batch: int, wide: int, width: int) -> tuple[Tensor, Tensor | None]:

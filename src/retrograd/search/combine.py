@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from retrograd.search.parts import Parts
-from retrograd.types import Hit, Query, Ranking, Searcher
+from retrograd.types import Hit, Query, Ranking, Searcher, best_rows
 
 
 @runtime_checkable
@@ -26,41 +26,51 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one searcher says about one query, on a scale that adds up with others'."""
+    """What one searcher says about each query, on a scale that adds up with others'."""
 
-    scores: Mapping[str, float]
-    missing: float
-    """Stands for every document it did not return."""
+    scores: np.ndarray
+    """(q, k) float64; what stands at padding means nothing."""
+
+    missing: np.ndarray
+    """(q,) float64, stands for every document it did not return."""
 
 
-def reciprocal_ranks(hits: Sequence[Hit], constant: float) -> Contribution:
+def reciprocal_ranks(scores: np.ndarray, found: np.ndarray, constant: float) -> Contribution:
     """`1 / (constant + rank)`, rank from 1; 0 for the rest (Cormack, Clarke and Buettcher 2009, eq. 1).
 
-    >>> reciprocal_ranks([Hit("a", 9.0), Hit("b", 1.0)], 60.0).scores["b"] == 1 / 62
-    True
+    Args:
+        scores: (q, k) float, best first.
+        found: (q, k) bool, False for padding.
+
+    >>> reciprocal_ranks(np.array([[9.0, 1.0]]), np.ones((1, 2), bool), 60.0).scores[0, 1] == 1 / 62
+    np.True_
     """
-    return Contribution({hit.document: 1 / (constant + rank) for rank, hit in enumerate(hits, 1)}, 0.0)
+    ranks = 1 / (constant + np.arange(1, scores.shape[1] + 1))
+    return Contribution(np.broadcast_to(ranks, scores.shape), np.zeros(len(found)))
 
 
-def z_scores(hits: Sequence[Hit], constant: float = 0.0) -> Contribution:
+def z_scores(scores: np.ndarray, found: np.ndarray, constant: float = 0.0) -> Contribution:
     """`(score - mean) / deviation` over the list; 0 where all scores are equal. `constant` is not used.
 
     A document that is not in the list stands where the last one does, or at -1 if that is lower, so
-    that having been found always counts. An empty list says nothing.
+    that having been found always counts. An empty list says nothing. Arguments as `reciprocal_ranks`.
 
-    >>> z_scores([Hit("a", 3.0), Hit("b", 1.0)])
-    Contribution(scores={'a': 1.0, 'b': -1.0}, missing=-1.0)
+    >>> z_scores(np.array([[3.0, 1.0]]), np.ones((1, 2), bool))
+    Contribution(scores=array([[ 1., -1.]]), missing=array([-1.]))
     """
-    if not hits:
-        return Contribution({}, 0.0)
-    scores = np.array([hit.score for hit in hits], dtype=np.float64)
-    deviation = scores.std()
-    scaled = (scores - scores.mean()) / deviation if deviation > 0 else np.zeros_like(scores)
-    by_document = {hit.document: float(score) for hit, score in zip(hits, scaled, strict=True)}
-    return Contribution(by_document, min(-1.0, float(scaled.min())))
+    del constant
+    scores = np.where(found, scores, 0.0).astype(np.float64)
+    count = np.maximum(found.sum(1, keepdims=True), 1)
+    centred = np.where(found, scores - scores.sum(1, keepdims=True) / count, 0.0)
+    deviation = np.sqrt((centred**2).sum(1, keepdims=True) / count)
+    highest = scores.max(1, keepdims=True, initial=-np.inf, where=found)
+    lowest = scores.min(1, keepdims=True, initial=np.inf, where=found)
+    scaled = np.divide(centred, deviation, out=np.zeros_like(scores), where=highest > lowest)
+    last = scaled.min(1, initial=-1.0, where=found)
+    return Contribution(scaled, np.where(found.any(1), last, 0.0))
 
 
-RULES: dict[str, Callable[[Sequence[Hit], float], Contribution]] = {
+RULES: dict[str, Callable[[np.ndarray, np.ndarray, float], Contribution]] = {
     "reciprocal_rank": reciprocal_ranks,
     "z_score": z_scores,
 }
@@ -116,24 +126,66 @@ class FusedSearcher:
 
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
         """The `k` documents with the largest sum."""
-        rankings = [searcher.search(queries, max(k, self._choice.depth)) for searcher in self._searchers]
+        depth = max(k, self._choice.depth)
+        rankings = [searcher.search(queries, depth) for searcher in self._searchers]
+        scores, rows = self._fuse([ranking.rows(self._row_of, depth) for ranking in rankings], k)
+        fused = Ranking.from_rows((query.id for query in queries), rows, scores, tuple(self._row_of))
         lists = zip(*(ranking.hits for ranking in rankings), strict=True)
-        fused = tuple(_best(self._fuse(hits), self._row_of, k) for hits in lists)
-        return Ranking(tuple(query.id for query in queries), fused)
+        return replace(fused, hits=tuple(map(_with_paths, fused.hits, lists)))
 
-    def _fuse(self, lists: Sequence[Sequence[Hit]]) -> list[Hit]:
+    def search_rows(self, queries: Sequence[Query], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, in matrices: scores (q, k) float64, rows (q, k) int64, -1 padded."""
+        depth = max(k, self._choice.depth)
+        lists = [best_rows(searcher, queries, depth, self._row_of) for searcher in self._searchers]
+        return self._fuse(lists, k)
+
+    def _fuse(self, lists: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scores, rows) of every searcher -> those of the weighted sum, each (q, k)."""
         rule, constant = RULES[self._choice.rule], self._choice.constant
-        said = [rule(hits, constant) for hits in lists]
-        # Sorting by path length lets the searcher that generated a docid say how it got there.
-        found = {
-            hit.document: hit
-            for hit in sorted((h for hits in lists for h in hits), key=lambda h: len(h.path))
-        }
-        return [replace(hit, score=self._sum(said, document)) for document, hit in found.items()]
+        said = [rule(scores, rows >= 0, constant) for scores, rows in lists]
+        return weighted_sum(said, [rows for _, rows in lists], self._weights, k)
 
-    def _sum(self, said: Sequence[Contribution], document: str) -> float:
-        terms = (part.scores.get(document, part.missing) for part in said)
-        return sum(weight * term for weight, term in zip(self._weights, terms, strict=True))
+
+def weighted_sum(
+    said: Sequence[Contribution], rows: Sequence[np.ndarray], weights: Sequence[float], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` documents with the largest weighted sum of contributions, ties by row.
+
+    Args:
+        said: of each searcher.
+        rows: (q, depth) int64 document rows of each searcher, -1 padded, none twice in a line.
+        weights: of each searcher.
+
+    Returns: scores (q, k) float64 (-inf at padding) and rows (q, k) int64, -1 padded.
+    """
+    documents = np.concatenate([*rows, np.full((len(rows[0]), k), -1)], axis=1)
+    order = documents.argsort(axis=1, kind="stable")
+    documents = np.take_along_axis(documents, order, 1)
+    first = np.diff(documents, axis=1, prepend=-2) != 0  # where a document's run of entries begins
+    runs, queries = np.flatnonzero(first), np.nonzero(first)[0]
+    sums = np.zeros(len(runs))
+    at = 0
+    for part, own, weight in zip(said, rows, weights, strict=True):
+        column = np.full(documents.shape, -np.inf)
+        column[:, at : at + own.shape[1]] = part.scores
+        best = np.maximum.reduceat(np.take_along_axis(column, order, 1).ravel(), runs)
+        sums += weight * np.where(best > -np.inf, best, part.missing[queries])
+        at += own.shape[1]
+    scores = np.full(documents.shape, -np.inf)
+    scores.ravel()[runs] = sums
+    scores[documents < 0] = -np.inf
+    best_first = (-scores).argsort(axis=1, kind="stable")[:, :k]
+    scores, rows_found = (np.take_along_axis(matrix, best_first, 1) for matrix in (scores, documents))
+    return scores, np.where(scores > -np.inf, rows_found, -1)
+
+
+def _with_paths(fused: Sequence[Hit], lists: Sequence[Sequence[Hit]]) -> tuple[Hit, ...]:
+    """The hits with the path of the searcher that generated the docid, where one did."""
+    generated = sorted((hit for hits in lists for hit in hits if hit.path), key=lambda hit: len(hit.path))
+    if not generated:
+        return tuple(fused)
+    by = {hit.document: hit for hit in generated}
+    return tuple(replace(by[hit.document], score=hit.score) if hit.document in by else hit for hit in fused)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,9 @@ from retrograd.types import Corpus, Query, Ranking, State
 VECTORS = "document_vectors"
 """Key of the document vectors among `Parts.arrays`: (documents, d) float32 in corpus order."""
 
+_ROWS_AT_ONCE = 8192
+"""Vectors held in float64 at a time."""
+
 
 class VectorModel(Protocol):
     """Texts to vectors whose inner product says how well they match."""
@@ -46,7 +49,7 @@ class Nearest:
         Raises:
             ArtifactError: what is there does not belong to this corpus.
         """
-        vectors = _document_vectors(parts)
+        vectors = document_vectors(parts)
         return NearestSearcher(parts.corpus, parts.model, vectors, self._index(parts.arrays, vectors))
 
     def _index(self, arrays: State, vectors: np.ndarray) -> VectorIndex:
@@ -70,15 +73,19 @@ class NearestSearcher:
         """The `k` nearest documents of each query; an empty text is encoded like any other."""
         if not queries:
             return Ranking((), ())
-        scores, rows = self._index.search(self._query_vectors(queries), k)
+        scores, rows = self.search_rows(queries, k)
         return Ranking.from_rows((query.id for query in queries), rows, scores, self._ids)
+
+    def search_rows(self, queries: Sequence[Query], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, in matrices: scores (q, k) float32, rows (q, k) int64, -1 padded."""
+        return self._index.search(self._query_vectors(queries), k)
 
     def score(self, queries: Sequence[Query], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Inner products of each query with its candidate ids, in their order: one (c,) float32 per query."""
         if not queries:
             return []
         return [
-            (self._vectors[[self._row_of[id] for id in ids]].astype(np.float64) @ query).astype(np.float32)
+            inner_products(self._vectors, [self._row_of[id] for id in ids], query)
             for query, ids in zip(self._query_vectors(queries), candidates, strict=True)
         ]
 
@@ -86,7 +93,19 @@ class NearestSearcher:
         return np.asarray(self._model.query_vectors([query.text for query in queries]), dtype=np.float32)
 
 
-def _document_vectors(parts: Parts) -> np.ndarray:
+def inner_products(vectors: np.ndarray, rows: Sequence[int] | np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Of one vector (d,) with some rows (c,) of a matrix (n, d): (c,) float32, summed in float64."""
+    parts = [rows[at : at + _ROWS_AT_ONCE] for at in range(0, len(rows), _ROWS_AT_ONCE)]
+    products = [vectors[part].astype(np.float64) @ query for part in parts]
+    return np.concatenate([np.zeros(0), *products]).astype(np.float32)
+
+
+def document_vectors(parts: Parts) -> np.ndarray:
+    """(documents, d) float32 of the system's own model, kept in `parts.arrays` once made.
+
+    Raises:
+        ArtifactError: what is kept there does not belong to this corpus.
+    """
     if VECTORS not in parts.arrays:
         vectors = parts.model.document_vectors(parts.corpus.contents)
         parts.arrays[VECTORS] = np.ascontiguousarray(vectors, dtype=np.float32)

@@ -29,3 +29,6 @@ class Parts:
 
     arrays: State = field(default_factory=dict)
     """Derived arrays worth saving, such as `document_vectors`; a searcher may add to them."""
+
+    learnt: State = field(default_factory=dict)
+    """What the search config learnt from the train judgements; {} where it learns nothing."""

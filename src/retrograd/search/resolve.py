@@ -56,10 +56,11 @@ class Resolver:
     ) -> tuple[Hit, ...]:
         """The same as `Hit`s; one query's rows of a `beam.BeamResult`, padding included."""
         return tuple(
-            self._hit(document, scores[place], paths[place], steps[place])
+            self.hit(document, scores[place], paths[place], steps[place])
             for document, place in self.documents(keys, limit)
         )
 
-    def _hit(self, document: int, score: float, path: list[int], steps: list[float]) -> Hit:
+    def hit(self, document: int, score: float, path: list[int], steps: list[float]) -> Hit:
+        """One document row as an answer; path and steps may be padded, the path with -1."""
         length = path.index(-1) if -1 in path else len(path)
         return Hit(self.table.document_ids[document], score, tuple(path[:length]), tuple(steps[:length]))

@@ -1,0 +1,1 @@
+"""Small pure operations that several floors share."""
