@@ -19,6 +19,7 @@ from retrograd.data.examples import (
     Titles,
     TrainQueries,
 )
+from retrograd.data.requests import TrainRequests
 from retrograd.errors import InputError
 from retrograd.recipe import from_json, to_json
 from retrograd.types import Corpus, Document, History, Hit, Qrels, Query, Ranking, Searcher
@@ -31,6 +32,7 @@ SOURCES: tuple[ExampleSource, ...] = (
     TermBag(terms=2),
     MinedNegatives(depth=4, per_query=2),
     NextItem(),
+    TrainRequests(items=2),
 )
 
 
@@ -54,7 +56,8 @@ def contexts(draw: st.DrawFn) -> ExampleContext:
     corpus = Corpus([Document(f"d{at}", draw(WORDS), draw(WORDS)) for at in range(count)])
     some = st.sampled_from(corpus.ids)
     queries = [
-        Query(f"q{at}", draw(st.sampled_from(["", f"ask {at}"]))) for at in range(draw(st.integers(0, 3)))
+        Query(f"q{at}", draw(st.sampled_from(["", f"ask {at}"])), tuple(draw(st.lists(some, max_size=3))))
+        for at in range(draw(st.integers(0, 3)))
     ]
     qrels: Qrels = {q.id: draw(st.dictionaries(some, st.integers(0, 2), max_size=3)) for q in queries}
     histories = [History("u", tuple(draw(st.lists(some, max_size=5))))]

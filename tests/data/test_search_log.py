@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrograd.data.dataset import load_dataset
-from retrograd.data.search_log import PARTS, log_histories, read_search_log, training_pairs
+from retrograd.data.search_log import PARTS, read_search_log, training_pairs, with_histories
 from retrograd.errors import InputError
 
 HEADER = "user_id\tquery_id\titem_id\torder\tpart\n"
@@ -16,7 +16,12 @@ def test_only_train_rows_become_pairs_and_no_target_enters_a_history(tmp_path: P
     path.write_text(HEADER + "".join(f"u\tq\t{part}\t{at}\t{part}\n" for at, part in enumerate(PARTS)))
     log = read_search_log(path, queries={"q"}, items=set(PARTS))
     assert training_pairs(log) == [("q", "train")]
-    assert log_histories(log)["u"].items == ("train", "history")
+    assert {row.part: past for row, past in with_histories(log)} == {
+        "train": (),
+        "dev": ("train", "history"),
+        "dev_seen": ("train", "history"),
+        "test": ("train", "history"),
+    }
 
 
 @pytest.mark.parametrize(

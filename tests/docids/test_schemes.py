@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from retrograd.artifacts import load_table, save_table
 from retrograd.docid_table import DocidTable
-from retrograd.docids import SCHEMES, Atomic, DocidInputs, KMeansTree, Quantised, RandomStrings, TitleText
+from retrograd.docids import (
+    SCHEMES,
+    Atomic,
+    DocidInputs,
+    KMeansTree,
+    LearnedCodes,
+    Quantised,
+    RandomStrings,
+    TitleText,
+)
 from retrograd.docids.report import describe_table
 from retrograd.errors import ArtifactError, InputError
 from retrograd.recipe import from_json, to_json
@@ -38,6 +47,8 @@ SCHEMES_UNDER_TEST = (
     Quantised(encoder=Encoder(), levels=2, codes=4, collisions="expand"),
     Quantised(encoder=Encoder(), levels=2, codes=4, collisions="reassign"),
     Quantised(encoder=Encoder(), quantizer="residual", levels=1, codes=4, collisions="reassign"),
+    LearnedCodes(encoder=Encoder(), codes=(4, 3)),
+    LearnedCodes(encoder=Encoder(), codes=(5,), moves=False, of="pseudo_queries"),
     TitleText(vocab_size=400, max_tokens=8),
     TitleText(vocab_size=400, max_tokens=4, collisions="suffix"),
 )

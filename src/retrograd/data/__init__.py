@@ -22,6 +22,7 @@ from retrograd.data.examples import Titles as Titles
 from retrograd.data.examples import TrainQueries as TrainQueries
 from retrograd.data.interactions import Interactions as Interactions
 from retrograd.data.interactions import read_interactions as read_interactions
+from retrograd.data.interactions import read_popularity as read_popularity
 from retrograd.data.ir_datasets_adapter import load_ir_dataset as load_ir_dataset
 from retrograd.data.named_columns import Columns as Columns
 from retrograd.data.named_columns import read_documents as read_documents
@@ -29,6 +30,8 @@ from retrograd.data.named_columns import read_plain_queries as read_plain_querie
 from retrograd.data.query_generation import Extractive as Extractive
 from retrograd.data.query_generation import QueryGenerator as QueryGenerator
 from retrograd.data.query_generation import Seq2SeqGenerator as Seq2SeqGenerator
+from retrograd.data.requests import TrainRequests as TrainRequests
+from retrograd.data.requests import load_requests as load_requests
 from retrograd.data.runs import read_run as read_run
 from retrograd.data.runs import read_topics as read_topics
 from retrograd.data.runs import read_trec_qrels as read_trec_qrels
@@ -41,6 +44,7 @@ from retrograd.data.splits import hash_fraction as hash_fraction
 from retrograd.data.splits import leave_one_out as leave_one_out
 from retrograd.data.splits import temporal as temporal
 from retrograd.data.splits import tune_cut as tune_cut
+from retrograd.data.teacher_lists import TeacherLists as TeacherLists
 
 CONFIGS: tuple[type, ...] = (
     DocumentText,
@@ -50,6 +54,8 @@ CONFIGS: tuple[type, ...] = (
     TermBag,
     MinedNegatives,
     NextItem,
+    TrainRequests,
+    TeacherLists,
     Extractive,
     Seq2SeqGenerator,
 )

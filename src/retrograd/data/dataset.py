@@ -13,7 +13,13 @@ from pathlib import Path
 
 from retrograd.artifacts import sha256_file
 from retrograd.data.beir import read_corpus, read_qrels, read_queries
-from retrograd.data.interactions import Interactions, history_text, popularity, read_interactions
+from retrograd.data.interactions import (
+    Interactions,
+    history_text,
+    popularity,
+    read_interactions,
+    read_popularity,
+)
 from retrograd.data.lines import one_of
 from retrograd.data.named_columns import DEFAULT_COLUMNS, Columns, read_documents
 from retrograd.data.recbole import read_inter, read_items
@@ -82,6 +88,7 @@ class Dataset:
         return replace(
             self,
             corpus=corpus,
+            queries={query.id: _remembering(query, kept) for query in self.queries.values()},
             qrels={split: _filtered(qrels, kept) for split, qrels in self.qrels.items()},
             histories={h.id: h for h in _shortened(self.histories.values(), kept)},
             popularity=None if counts is None else {item: n for item, n in counts.items() if item in kept},
@@ -110,6 +117,11 @@ def _shortened(histories: Iterable[History], kept: Collection[str]) -> Iterable[
     return (history for history in left if history.items)
 
 
+def _remembering(query: Query, kept: Collection[str]) -> Query:
+    left = tuple(item for item in query.history if item in kept)
+    return query if left == query.history else replace(query, history=left)
+
+
 def _hash_of(ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -121,8 +133,8 @@ def load_dataset(
 
     Args:
         columns: what the columns of a single file are called.
-        interactions: a table of who took which document, for `Dataset.popularity` of a search set; each
-            user's last row is left out. Without it, a search set that has a `search_log` has no
+        interactions: a table of who took which document, or of counts, for `Dataset.popularity` of a search
+            set; see `interactions.read_popularity`. Without it, a search set that has a `search_log` has no
             popularity: its train clicks lack those of held-out queries.
 
     Raises:
@@ -159,8 +171,7 @@ def _load_beir(folder: Path, corpus_file: Path, name: str, interactions: Path | 
     bought = Path(interactions) if interactions else one_of(folder, "interactions.tsv")
     counts: dict[str, int] | None = None
     if bought:
-        taken = read_interactions(bought, items=corpus.row_of)
-        counts = popularity(leave_one_out(taken.histories())[0])
+        counts = read_popularity(bought, items=corpus.row_of)
     elif "train" in qrels and not one_of(folder, "search_log.tsv"):
         relevant = (tuple(doc for doc, g in grades.items() if g > 0) for grades in qrels["train"].values())
         counts = popularity(History("", items) for items in relevant)

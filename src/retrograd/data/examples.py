@@ -37,11 +37,19 @@ class Examples:
     role: Role = "query"
     """How an encoder should read the texts."""
 
+    lists: np.ndarray | None = None
+    """(examples, m) int64 document rows a teacher ranked highest, best first, -1 padded."""
+
+    list_scores: np.ndarray | None = None
+    """(examples, m) float32 the teacher's scores of `lists`; padding has none that matters."""
+
     def __post_init__(self) -> None:
         assert len(self.texts) == len(self.documents), "one document per text"
         assert self.negatives is None or len(self.negatives) == len(self.texts), (
             "one row of negatives per text"
         )
+        assert (self.lists is None) == (self.list_scores is None), "lists come with their scores"
+        assert self.lists is None or len(self.lists) == len(self.texts), "one list per text"
 
     def __len__(self) -> int:
         return len(self.texts)

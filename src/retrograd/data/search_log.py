@@ -7,17 +7,20 @@ history and never become a pair; all others are targets.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrograd.data.beir import known
 from retrograd.data.lines import check_id, integer, read_table
 from retrograd.errors import InputError
-from retrograd.types import History
 
 PARTS = ("train", "history", "dev", "dev_seen", "test")
 """What a row may be used for."""
+
+PAST = ("train", "history")
+"""Parts whose rows may stand in a user's history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +66,34 @@ def training_pairs(log: Iterable[Purchase]) -> list[tuple[str, str]]:
     return [(row.query, row.item) for row in log if row.part == "train"]
 
 
-def log_histories(log: Iterable[Purchase]) -> dict[str, History]:
-    """User -> the items of parts `train` and `history`, oldest first, each purchase once.
+def with_histories(
+    log: Iterable[Purchase], *, longest: int = 50
+) -> Iterator[tuple[Purchase, tuple[str, ...]]]:
+    """Every pair and every target of the log, with what its user took before it, oldest first.
 
-    >>> log_histories(
-    ...     [
-    ...         Purchase("u", "q", "a", 1, "train"),
-    ...         Purchase("u", "r", "a", 1, "train"),
-    ...         Purchase("u", "s", "b", 0, "history"),
-    ...         Purchase("u", "s", "c", 2, "dev"),
-    ...     ]
-    ... )
-    {'u': History(id='u', items=('b', 'a'))}
+    Only rows of parts `train` and `history` at a smaller `order` are the past: neither the purchase
+    itself, nor another query of it, nor anything later, nor a target of anybody. A purchase stands in it
+    once, however many queries it has.
+
+    Args:
+        longest: most purchases kept of each past, the latest ones.
+
+    >>> log = [
+    ...     Purchase("u", "q", "a", 0, "history"),
+    ...     Purchase("u", "r", "b", 1, "train"),
+    ...     Purchase("u", "s", "c", 2, "dev"),
+    ... ]
+    >>> [(row.item, past) for row, past in with_histories(log)]
+    [('b', ('a',)), ('c', ('a', 'b'))]
     """
-    taken: dict[str, dict[tuple[int, str], None]] = {}
+    log = list(log)
+    taken: dict[str, set[tuple[int, str]]] = {}
     for row in log:
-        if row.part in ("train", "history"):
-            taken.setdefault(row.user, {})[row.order, row.item] = None
-    return {
-        user: History(user, tuple(item for _, item in sorted(steps, key=lambda step: step[0])))
-        for user, steps in taken.items()
-    }
+        if row.part in PAST:
+            taken.setdefault(row.user, set()).add((row.order, row.item))
+    past = {user: sorted(steps) for user, steps in taken.items()}
+    for row in log:
+        if row.part != "history":
+            steps = past.get(row.user, [])
+            end = bisect_left(steps, (row.order,))
+            yield row, tuple(item for _, item in steps[max(0, end - longest) : end])

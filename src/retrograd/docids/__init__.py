@@ -6,12 +6,13 @@ A scheme is its config. It never sees a model: vectors come through `DocidInputs
 from retrograd.docids.atomic import Atomic
 from retrograd.docids.inputs import DocidInputs, DocidScheme
 from retrograd.docids.kmeans_tree import KMeansTree
+from retrograd.docids.learned import LearnedCodes
 from retrograd.docids.quantised import Quantised
 from retrograd.docids.report import DocidReport, LevelReport, describe_table
 from retrograd.docids.strings import RandomStrings
 from retrograd.docids.text import TitleText
 
-SCHEMES = (Atomic, RandomStrings, KMeansTree, Quantised, TitleText)
+SCHEMES = (Atomic, RandomStrings, KMeansTree, Quantised, LearnedCodes, TitleText)
 """Every scheme; the test battery runs over all that stand here."""
 
 CONFIGS = SCHEMES
@@ -25,6 +26,7 @@ __all__ = [
     "DocidReport",
     "DocidScheme",
     "KMeansTree",
+    "LearnedCodes",
     "LevelReport",
     "Quantised",
     "RandomStrings",

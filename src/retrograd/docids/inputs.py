@@ -25,6 +25,10 @@ class DocidInputs:
     vectors: Callable[[TextEncoderConfig, str], np.ndarray]
     """`(encoder, one of VECTOR_SOURCES)` -> (documents, d) float32 unit rows in corpus order."""
 
+    model_codes: Callable[[], np.ndarray] | None = None
+    """() -> (documents, m) int64: the codes a trained network gives these documents; None before there
+    is one, or where it gives none."""
+
     def vectors_of(self, encoder: TextEncoderConfig, of: str) -> np.ndarray:
         """`vectors` as float32, checked for one row per document."""
         vectors = np.asarray(self.vectors(encoder, of), np.float32)

@@ -20,6 +20,9 @@ WORTH = 3.0
 SHARING_SHARE = 0.1
 """More documents than this sharing keys cost rank precision."""
 
+COLLAPSED_SHARE = 0.5
+"""Fewer keys than this share of the documents, and ids no longer tell them apart."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LevelReport:
@@ -65,6 +68,14 @@ class DocidReport:
 
     alarms: tuple[str, ...]
     """What is wrong, in words; empty when nothing is."""
+
+    @property
+    def collapse(self) -> tuple[str, ...]:
+        """The alarms that say a learnt code book is no longer one: hardly used levels, or fewer keys
+        than half the documents. Twins that share a key are no collapse."""
+        few = f"{self.keys} keys for {self.documents} documents"
+        levels = tuple(alarm for alarm in self.alarms if alarm.startswith("level"))
+        return (*levels, few) if self.keys < COLLAPSED_SHARE * self.documents else levels
 
     def lines(self) -> list[str]:
         """The report as a person reads it, one fact a line.

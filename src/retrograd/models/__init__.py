@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
 from retrograd.models.encoder_decoder import EncoderDecoder
+from retrograd.models.geometric_decoder import CausalTransformer, LevelNetworks
+from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.hf import T5Input
+from retrograd.models.lexical_channel import LexicalChannel
 from retrograd.models.text_encoder import MiniLM
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.models.token_input import TokenInput
 from retrograd.models.token_states import TokenStates
 from retrograd.models.vector_input import VectorInput
+from retrograd.quantizers.soft_residual import Scoring, SoftResidual
 
 CONFIGS: tuple[type, ...] = (
+    CausalTransformer,
     DualEncoder,
     EncoderDecoder,
     FrozenVectors,
+    GeometricIndex,
+    LevelNetworks,
+    LexicalChannel,
     MiniLM,
+    Scoring,
+    SoftResidual,
     T5Input,
     TfidfSvd,
     TokenInput,

@@ -19,13 +19,24 @@ from torch import Tensor, nn
 
 from retrograd.docid_table import DocidTable
 from retrograd.models.embedding_cache import cached
-from retrograd.models.inputs import Role
+from retrograd.models.inputs import Memory, Role
+from retrograd.models.lexical_channel import LexicalChannel
 from retrograd.models.text_encoder import MiniLM, SentenceEncoder
-from retrograd.models.towers import FineTunedTower, HeadedTowers, Towers, embed_texts
+from retrograd.models.towers import (
+    FineTunedTower,
+    HeadedTowers,
+    PooledTower,
+    Towers,
+    embed_prepared,
+    embed_texts,
+)
 from retrograd.types import State, TextEncoder, TextEncoderConfig
 
 MAX_SCALE = 100.0
 """Largest factor on a cosine: a temperature of 0.01. Beyond it the gradient is that of an argmax."""
+
+WORDS = "lexical."
+"""Before the names of the channel's arrays among those of the encoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +59,27 @@ class FrozenVectors:
 class DualEncoder:
     """One head for queries and one for documents over a frozen encoder, or the encoder fine-tuned."""
 
-    encoder: TextEncoderConfig = field(default_factory=MiniLM)
+    encoder: Any = field(default_factory=MiniLM)
+    """A text encoder, frozen under the heads; or an input config of `models` (`TokenInput`, `T5Input`),
+    which then learns itself, is averaged, and has no heads."""
+
     hidden: int = 0
     """Width of the heads' hidden layer; 0 makes each head one linear map."""
 
     trainable_encoder: bool = False
     """True: no heads; one BERT, shared by both sides, learns (needs MiniLM)."""
 
+    shared: bool = False
+    """True: one head serves both sides."""
+
     dropout: float = 0.1
     """On the input of the heads, or inside the fine-tuned BERT."""
 
     initial_temperature: float = 0.05
     """The learned `scale` starts at its inverse."""
+
+    lexical: LexicalChannel | None = None
+    """Word vectors beside the towers; None has none."""
 
     def __post_init__(self) -> None:
         if self.hidden < 0:
@@ -74,21 +94,38 @@ class DualEncoder:
             raise TypeError(f"{type(self.encoder).__name__} cannot be fine-tuned; use MiniLM")
 
     def fit(self, texts: Sequence[str]) -> State:
-        """What the text encoder learns of the collection."""
-        return self.encoder.fit(texts)
+        """What the text encoder learns of the collection, and the words of the channel.
+
+        Raises:
+            TypeError: a channel beside an encoder that has no vectors before it is trained.
+        """
+        learnt: State = self.encoder.fit(texts)
+        if self.lexical is None:
+            return learnt
+        encoder = self.encoder.build(learnt)
+        if not hasattr(encoder, "encode_document"):
+            raise TypeError(f"{type(self.encoder).__name__} has no vectors to start word vectors from")
+        words = self.lexical.fit(texts, cached(encoder).encode_document(texts))
+        return learnt | {WORDS + name: array for name, array in words.items()}
 
     def build(self, state: State, table: DocidTable | None = None, seed: int = 0) -> DualEncoderModel:
         """The model; step 0 gives the frozen encoder's vectors, whatever the seed."""
         del table
-        encoder = self.encoder.build(state)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if self.trainable_encoder:
-                assert isinstance(encoder, SentenceEncoder)
-                return DualEncoderModel(FineTunedTower(encoder, self.dropout), self.initial_temperature)
-            return DualEncoderModel(
-                HeadedTowers(cached(encoder), self.hidden, self.dropout), self.initial_temperature
-            )
+            towers = self._towers(self.encoder.build(state))
+            if self.lexical is not None:
+                own = {k.removeprefix(WORDS): array for k, array in state.items() if k.startswith(WORDS)}
+                towers = self.lexical.build(own, towers)
+            return DualEncoderModel(towers, self.initial_temperature)
+
+    def _towers(self, encoder: Any) -> Towers:
+        if isinstance(encoder, nn.Module) and hasattr(encoder, "width"):
+            return PooledTower(encoder)
+        if self.trainable_encoder:
+            assert isinstance(encoder, SentenceEncoder)
+            return FineTunedTower(encoder, self.dropout)
+        return HeadedTowers(cached(encoder), self.hidden, self.dropout, self.shared)
 
 
 class FrozenVectorModel(nn.Module):
@@ -138,10 +175,18 @@ class DualEncoderModel(nn.Module):
         vectors: Tensor = self.towers(batch, "query")
         return vectors
 
+    def embed_with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory | None]:
+        """(B, d) unit query vectors and, where the towers have them, token states (B, L, d)."""
+        return self.towers.with_tokens(batch)
+
     def embed_documents(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, d) unit vectors, differentiable."""
         vectors: Tensor = self.towers(batch, "document")
         return vectors
+
+    def vectors_of_prepared(self, prepared: Any, role: Role) -> np.ndarray:
+        """(n, d) float32, unit rows, without dropout, of what `prepare` returned."""
+        return embed_prepared(self.towers, prepared, role)
 
     def query_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, d) float32, unit rows, without dropout."""

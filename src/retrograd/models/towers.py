@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from retrograd.models.inputs import Role
+from retrograd.models.inputs import Memory, Role
 from retrograd.models.ragged import Ragged, batches_by_length
 from retrograd.models.text_encoder import SentenceEncoder, encode_as, mean_pool, token_budget
 from retrograd.models.trainable_bert import TrainableBert
@@ -47,11 +47,19 @@ class Towers(nn.Module):
         """All rows in batches of a good size for inference."""
         raise NotImplementedError
 
+    def with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory | None]:
+        """(B, d) unit vectors of queries and, where the tower has them, their token states (B, L, d)."""
+        return self(batch, "query"), None
+
 
 def embed_texts(towers: Towers, texts: Sequence[str], role: Role) -> np.ndarray:
     """(n, d) float32 unit rows, without dropout, wherever the towers' weights are."""
-    vectors = np.zeros((len(texts), towers.dimensions), np.float32)
-    prepared = towers.prepare(texts, role)
+    return embed_prepared(towers, towers.prepare(texts, role), role)
+
+
+def embed_prepared(towers: Towers, prepared: Any, role: Role) -> np.ndarray:
+    """`embed_texts` of what the towers have prepared already."""
+    vectors = np.zeros((len(prepared), towers.dimensions), np.float32)
     batches = towers.batches(prepared)
     device, was_training = next(towers.parameters()).device, towers.training
     towers.eval()
@@ -68,11 +76,11 @@ def embed_texts(towers: Towers, texts: Sequence[str], role: Role) -> np.ndarray:
 class HeadedTowers(Towers):
     """Two trained heads over one frozen encoder. Prepared texts are (n, d) float32 vectors."""
 
-    def __init__(self, encoder: TextEncoder, hidden: int, dropout: float) -> None:
+    def __init__(self, encoder: TextEncoder, hidden: int, dropout: float, shared: bool = False) -> None:
         super().__init__()
         self.dimensions, self.fingerprint, self._encoder = encoder.dimensions, encoder.fingerprint, encoder
         self.query_head = ResidualHead(encoder.dimensions, hidden, dropout)
-        self.document_head = ResidualHead(encoder.dimensions, hidden, dropout)
+        self.document_head = None if shared else ResidualHead(encoder.dimensions, hidden, dropout)
 
     def prepare(self, texts: Sequence[str], role: Role) -> np.ndarray:
         """(n, d) float32 unit rows, from the embedding cache where it has them."""
@@ -88,7 +96,7 @@ class HeadedTowers(Towers):
 
     def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
         """(B, d) unit vectors."""
-        head = self.query_head if role == "query" else self.document_head
+        head = self.query_head if role == "query" or self.document_head is None else self.document_head
         vectors: Tensor = head(batch["vectors"])
         return vectors
 
@@ -120,6 +128,46 @@ class FineTunedTower(Towers):
         """(B, d) unit vectors."""
         del role
         return mean_pool(self.bert(batch), batch["where"])
+
+    def with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory]:
+        """(B, d) unit vectors and the states they are the mean of."""
+        states = self.bert(batch)
+        return mean_pool(states, batch["where"]), Memory(states, batch["where"])
+
+
+class PooledTower(Towers):
+    """Any input encoder of `models.inputs`, its memory averaged: an own transformer, a local T5.
+
+    Both sides share it, and it has no frozen start: it must be trained.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder, self.dimensions, self.fingerprint = encoder, encoder.width, encoder.fingerprint
+
+    def prepare(self, texts: Sequence[str], role: Role) -> Any:
+        """What the encoder makes of the texts."""
+        return self.encoder.prepare(texts, role)
+
+    def collate(self, prepared: Any, rows: np.ndarray) -> dict[str, Tensor]:
+        """What the encoder reads."""
+        inputs: dict[str, Tensor] = self.encoder.collate(prepared, rows)
+        return inputs
+
+    def batches(self, prepared: Any) -> list[np.ndarray]:
+        """All rows in batches of like length."""
+        lengths = getattr(prepared, "lengths", np.ones(len(prepared), np.int64))
+        return batches_by_length(lengths, token_budget(next(self.parameters()).device))
+
+    def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
+        """(B, d) unit vectors."""
+        del role
+        return self.with_tokens(batch)[0]
+
+    def with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory]:
+        """(B, d) unit vectors and the memory they are the mean of."""
+        memory = self.encoder(batch)
+        return mean_pool(memory.states, memory.where), memory
 
 
 class ResidualHead(nn.Module):
