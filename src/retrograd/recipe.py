@@ -40,6 +40,24 @@ class Mix:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A part of the network that learns at its own pace in a stage."""
+
+    part: str
+    """Start of its parameters' names, such as `space` or `quantizer.codebooks`."""
+
+    factor: float
+    """Times the stage's learning rate; 0 keeps the part as it is."""
+
+    decays: bool = True
+    """False: no weight decay on it."""
+
+    def __post_init__(self) -> None:
+        if not self.factor >= 0:
+            raise ValueError(f"factor={self.factor} must be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One leg of training: an objective on a mix of examples for so many steps."""
 
@@ -57,6 +75,9 @@ class Stage:
     batch_size: int = 256
     learning_rate: float = 1e-3
     """Peak of AdamW's schedule."""
+
+    rates: tuple[Rate, ...] = ()
+    """Parts that learn slower or faster; the first whose name fits a parameter counts."""
 
     warmup: float = 0.05
     """Share of the steps over which the rate rises linearly from 0."""

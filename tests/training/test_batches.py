@@ -66,7 +66,12 @@ def test_sources_are_drawn_by_weight_and_batches_are_full():
 
 
 def test_rows_of_all_lists_belong_together():
-    lists = {"negatives": np.arange(30).reshape(10, 3), "relevant": np.arange(20).reshape(10, 2)}
+    lists = {
+        "negatives": np.arange(30).reshape(10, 3),
+        "relevant": np.arange(20).reshape(10, 2),
+        "lists": np.arange(40).reshape(10, 4),
+        "list_scores": np.arange(40, dtype=np.float32).reshape(10, 4) / 2,
+    }
     batch, _ = plan(
         source(10, **lists),
         source(4),
@@ -80,6 +85,10 @@ def test_rows_of_all_lists_belong_together():
     assert torch.equal(batch.negatives[with_lists][:, 0], rows[with_lists] * 3)
     assert torch.equal(batch.relevant[with_lists][:, 0], rows[with_lists] * 2)
     assert (batch.relevant[~with_lists] == -1).all()
+    assert torch.equal(batch.lists[with_lists][:, 0], rows[with_lists] * 4)
+    assert torch.equal(batch.list_scores[with_lists][:, 1], (rows[with_lists] * 4 + 1) / 2)
+    assert (batch.lists[~with_lists] == -1).all()
+    assert (batch.list_scores[~with_lists] == 0).all()
 
 
 def test_concatenation_pads_with_masked_zeros():

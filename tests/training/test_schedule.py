@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from retrograd.recipe import DECAYS, Stage
-from retrograd.training.schedule import adamw, learning_rate, update_average
+from retrograd.recipe import DECAYS, Rate, Stage
+from retrograd.training.schedule import adamw, learning_rate, trainable, update_average
 
 
 def stage(**settings) -> Stage:
@@ -32,7 +32,8 @@ def test_decay_ends_near_zero(decay):
 
 def test_only_matrices_that_are_no_embeddings_decay():
     model = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2), nn.LayerNorm(2))
-    decaying, free = adamw(model, stage(weight_decay=0.5)).param_groups
+    groups = adamw(model, stage(weight_decay=0.5)).param_groups
+    decaying, free = sorted(groups, key=lambda group: -group["weight_decay"])
     assert [id(weight) for weight in decaying["params"]] == [id(model[1].weight)]
     assert decaying["weight_decay"] == 0.5
     assert free["weight_decay"] == 0
@@ -52,3 +53,24 @@ def test_the_average_moves_towards_the_weights(step, decay):
     update_average(average, [torch.ones(2)], decay=decay, step=step)
     expected = 1 - min(decay, (1 + step) / (10 + step))
     torch.testing.assert_close(average[0], torch.full((2,), expected))
+
+
+def test_parts_learn_at_their_own_pace_and_the_first_that_fits_counts():
+    model = nn.ModuleDict({"body": nn.Linear(2, 2, bias=False), "head": nn.Linear(2, 2, bias=False)})
+    rates = (Rate(part="body", factor=0.1, decays=False), Rate(part="", factor=3.0))
+    groups = adamw(model, stage(rates=rates, weight_decay=0.5)).param_groups
+    found = {group["factor"]: (group["params"], group["weight_decay"]) for group in groups}
+    assert found[0.1][0][0] is model["body"].weight
+    assert found[0.1][1] == 0.0
+    assert found[3.0][0][0] is model["head"].weight
+    assert found[3.0][1] == 0.5
+
+
+def test_a_part_at_rate_zero_does_not_learn():
+    model = nn.ModuleDict({"body": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    assert set(trainable(model, stage(rates=(Rate(part="body", factor=0.0),)))) == {
+        "head.weight",
+        "head.bias",
+    }
+    with pytest.raises(ValueError, match="factor"):
+        Rate(part="body", factor=-1.0)

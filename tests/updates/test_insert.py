@@ -1,5 +1,7 @@
 """Growing a system leaves the one it grew from alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from retrograd.errors import InputError
 from retrograd.recipes import recipe
 from retrograd.system import System
 from retrograd.training.fit import fit
-from retrograd.types import Document
+from retrograd.types import Corpus, Document
 from retrograd.updates.insert import insert
 from tests.small_systems import small
 
@@ -54,6 +56,26 @@ def test_a_grown_system_can_be_saved_and_grown_again(fitted, tmp_path):
 def test_nothing_to_insert_is_refused(fitted):
     with pytest.raises(InputError, match="no document"):
         insert(fitted, [])
+
+
+def test_a_grown_memory_still_remembers_and_can_be_opened(tiny_data, tmp_path):
+    fitted = fit(small(recipe("click_memo")), load_dataset(tiny_data), tmp_path / "s")
+    asked = load_dataset(tiny_data).split("train")[0]
+    counts = [int(hits[0].score) for _, hits in fitted.search(asked, k=1)]
+    assert min(counts) >= 1
+    insert(fitted, NEW).save(tmp_path / "grown")
+    grown = System.load(tmp_path / "grown").search(asked, k=1)
+    assert [int(hits[0].score) for _, hits in grown] == counts
+
+
+def test_a_grown_expanded_index_is_the_one_of_the_whole_corpus(tiny_data, tmp_path):
+    dataset = load_dataset(tiny_data)
+    grown = insert(fit(small(recipe("bm25_expanded")), dataset, tmp_path / "s"), NEW)
+    together = replace(dataset, corpus=Corpus([*dataset.corpus, *NEW]))
+    whole = fit(small(recipe("bm25_expanded")), together, tmp_path / "whole")
+    grown.save(tmp_path / "grown")
+    for system in (grown, System.load(tmp_path / "grown")):
+        assert system.search(["rain", "depth"], k=20) == whole.search(["rain", "depth"], k=20)
 
 
 def test_a_grown_lexical_system_keeps_its_index_when_saved(tiny_data, tmp_path):

@@ -6,15 +6,24 @@ from collections.abc import Callable
 
 from retrograd.errors import InputError
 from retrograd.recipe import Recipe
-from retrograd.recipes import dense, dsi, generative, genre, lexical, ultron
+from retrograd.recipes import dense, dgi, dsi, generative, genre, hybrid, lexical, memory, ultron
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "bm25": lexical.bm25,
+    "bm25_expanded": lexical.bm25_expanded,
     "dense": dense.dense,
     "dual_encoder": dense.dual_encoder,
     "dual_encoder_hard": dense.dual_encoder_hard,
+    "dual_encoder_distilled": dense.dual_encoder_distilled,
+    "dual_encoder_lexical": dense.dual_encoder_lexical,
     "hybrid": dense.hybrid,
+    "hybrid_dual_encoder": hybrid.hybrid_dual_encoder,
+    "hybrid_rrf_dual_encoder": hybrid.hybrid_rrf_dual_encoder,
+    "click_memo": memory.click_memo,
     "generative": generative.generative,
+    "dgi": dgi.dgi,
+    "two_stage": dgi.two_stage,
+    "two_stage_dot": dgi.two_stage_dot,
     "dsi_atomic": dsi.dsi_atomic,
     "dsi_naive": dsi.dsi_naive,
     "dsi_semantic": dsi.dsi_semantic,

@@ -31,10 +31,36 @@ BIBTEX: dict[str, str] = {
           Bennett, Paul and Ahmed, Junaid and Overwijk, Arnold},
   booktitle={ICLR}, year={2021}, eprint={2007.00808}, archivePrefix={arXiv}
 }""",
+    "hinton2015distillation": """@article{hinton2015distillation,
+  title={Distilling the Knowledge in a Neural Network},
+  author={Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff},
+  year={2015}, eprint={1503.02531}, archivePrefix={arXiv}
+}""",
+    "ren2021rocketqav2": """@inproceedings{ren2021rocketqav2,
+  title={{RocketQAv2}: A Joint Training Method for Dense Passage Retrieval and Passage Re-ranking},
+  author={Ren, Ruiyang and Qu, Yingqi and Liu, Jing and Zhao, Wayne Xin and She, Qiaoqiao and Wu, Hua and
+          Wang, Haifeng and Wen, Ji-Rong},
+  booktitle={EMNLP}, year={2021}, eprint={2110.07367}, archivePrefix={arXiv}
+}""",
     "cormack2009rrf": """@inproceedings{cormack2009rrf,
   title={Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods},
   author={Cormack, Gordon V. and Clarke, Charles L. A. and Buettcher, Stefan},
   booktitle={SIGIR}, year={2009}
+}""",
+    "montague2001normalization": """@inproceedings{montague2001normalization,
+  title={Relevance Score Normalization for Metasearch},
+  author={Montague, Mark and Aslam, Javed A.},
+  booktitle={CIKM}, year={2001}
+}""",
+    "nogueira2019doc2query": """@article{nogueira2019doc2query,
+  title={Document Expansion by Query Prediction},
+  author={Nogueira, Rodrigo and Yang, Wei and Lin, Jimmy and Cho, Kyunghyun},
+  year={2019}, eprint={1904.08375}, archivePrefix={arXiv}
+}""",
+    "nogueira2019doctttttquery": """@misc{nogueira2019doctttttquery,
+  title={From doc2query to {docTTTTTquery}},
+  author={Nogueira, Rodrigo and Lin, Jimmy},
+  year={2019}
 }""",
     "tay2022dsi": """@inproceedings{tay2022dsi,
   title={Transformer Memory as a Differentiable Search Index},
@@ -69,5 +95,10 @@ BIBTEX: dict[str, str] = {
   title={Autoregressive Entity Retrieval},
   author={De Cao, Nicola and Izacard, Gautier and Riedel, Sebastian and Petroni, Fabio},
   booktitle={ICLR}, year={2021}, eprint={2010.00904}, archivePrefix={arXiv}
+}""",
+    "wang2026dgi": """@article{wang2026dgi,
+  title={Differentiable Geometric Indexing for End-to-End Generative Retrieval},
+  author={Wang and others},
+  year={2026}, eprint={2603.10409}, archivePrefix={arXiv}
 }""",
 }

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retrograd.data.examples import MinedNegatives, PseudoQueries, TrainQueries
+from retrograd.data.teacher_lists import TeacherLists
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
+from retrograd.models.lexical_channel import LexicalChannel
 from retrograd.models.text_encoder import MiniLM
 from retrograd.recipe import Mix, Recipe, Stage
 from retrograd.search.combine import Fuse
 from retrograd.search.lexical import Lexical
 from retrograd.search.nearest import Nearest
 from retrograd.training.objectives.contrastive import InBatchContrastive
+from retrograd.training.objectives.distillation import ListwiseDistillation
 
 
 def dense() -> Recipe:
@@ -58,6 +61,52 @@ def dual_encoder_hard() -> Recipe:
         summary="dual_encoder, then a round on its own hard negatives",
         stages=(first.stages[0], second),
         cites=("karpukhin2020dpr", "xiong2021ance"),
+    )
+
+
+def _teacher(source: TrainQueries | PseudoQueries, most: int) -> TeacherLists:
+    """Lists of the first stage's vectors joined with BM25, each standardised per text."""
+    joined = Fuse(parts=(Nearest(), Lexical()), rule="z_score", weights=(1.0, 0.5))
+    return TeacherLists(source=source, teacher=joined, depth=60, most=most)
+
+
+def distillation_stage() -> Stage:
+    """A second stage on the lists of the first one's vectors and BM25, labels mixed in."""
+    return Stage(
+        name="distillation",
+        objective=ListwiseDistillation(),
+        examples=(
+            Mix(source=_teacher(TrainQueries(), most=0), weight=2.0),
+            Mix(source=_teacher(PseudoQueries(per_document=12), most=20_000), weight=3.0),
+        ),
+        samples_per_document=8,
+        min_steps=1000,
+        max_steps=2000,
+        batch_size=96,
+        learning_rate=3e-4,
+    )
+
+
+def dual_encoder_distilled() -> Recipe:
+    """BM25's view of any text moved into the vectors (Hinton et al., 2015; Ren et al., 2021, equation 7)."""
+    first = dual_encoder()
+    return replace(
+        first,
+        name="dual_encoder_distilled",
+        summary="dual_encoder, then the rankings of its vectors and BM25 together",
+        stages=(first.stages[0], distillation_stage()),
+        cites=("karpukhin2020dpr", "robertson2009bm25", "hinton2015distillation", "ren2021rocketqav2"),
+    )
+
+
+def dual_encoder_lexical() -> Recipe:
+    """The same with a vector for each word of the query: no term index is asked when it searches."""
+    parent = dual_encoder_distilled()
+    return replace(
+        parent,
+        name="dual_encoder_lexical",
+        summary="dual_encoder_distilled with word vectors beside the query's",
+        model=DualEncoder(encoder=MiniLM(), lexical=LexicalChannel()),
     )
 
 

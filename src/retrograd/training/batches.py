@@ -2,7 +2,8 @@
 
 Knows arrays of prepared examples and how often each source is drawn. It never sees a model, an
 objective or a text.
-Shapes: B rows of a batch, L levels of a key, m hard negatives, R relevant rows, n examples of a source.
+Shapes: B rows of a batch, L levels of a key, m hard negatives, R relevant rows, T entries of a teacher's
+list, n examples of a source.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Batch:
     relevant: Tensor | None = None
     """(B, R) int64 rows that are right answers too and must not serve as negatives, -1 padded."""
 
+    lists: Tensor | None = None
+    """(B, T) int64 rows a teacher ranked, best first, -1 padded; None where no source has lists."""
+
+    list_scores: Tensor | None = None
+    """(B, T) float32 the teacher's scores of `lists`, 0 at padding."""
+
     document_inputs: DocumentInputs | None = None
     """Makes the inputs of documents, on the device of the batch; None where no objective asks."""
 
@@ -70,6 +77,8 @@ class Batch:
             keys=None if self.keys is None else self.keys.to(device),
             negatives=None if self.negatives is None else self.negatives.to(device),
             relevant=None if self.relevant is None else self.relevant.to(device),
+            lists=None if self.lists is None else self.lists.to(device),
+            list_scores=None if self.list_scores is None else self.list_scores.to(device),
             document_inputs=None if make is None else lambda rows: _move(make(rows.cpu()), device),
             num_documents=self.num_documents,
             progress=self.progress,
@@ -91,6 +100,12 @@ class PreparedSource:
 
     relevant: np.ndarray | None = None
     """(n, R) int64, -1 padded; see `answers_sharing_a_text`."""
+
+    lists: np.ndarray | None = None
+    """(n, T) int64 rows a teacher ranked, -1 padded."""
+
+    list_scores: np.ndarray | None = None
+    """(n, T) float32 the teacher's scores of `lists`."""
 
     weight: float = 1.0
     """Share of the batch rows, relative to the other sources."""
@@ -148,6 +163,12 @@ class BatchPlan:
     def __len__(self) -> int:
         return self.num_batches
 
+    @property
+    def watch_every(self) -> int:
+        """Batches between looks at how training goes: an epoch over the examples, a 20th of all if less."""
+        epoch = sum(map(len, self.sources)) // self.batch_size
+        return max(1, min(epoch, len(self) // 20))
+
     def rows(self, number: int) -> list[tuple[int, np.ndarray]]:
         """(source, example rows) pairs of batch `number`; the rows sum to `batch_size`."""
         counts, starts = self._counts[number], self._starts[number]
@@ -166,6 +187,8 @@ class BatchPlan:
             keys=keys,
             negatives=_padded([(source.negatives, rows) for source, rows in drawn]),
             relevant=_padded([(source.relevant, rows) for source, rows in drawn]),
+            lists=_padded([(source.lists, rows) for source, rows in drawn]),
+            list_scores=_padded([(source.list_scores, rows) for source, rows in drawn], fill=np.float32(0)),
             document_inputs=self.document_inputs,
             num_documents=self.num_documents,
             progress=number / self.num_batches,
@@ -196,6 +219,7 @@ class BatchPlan:
 
 
 _COUNTS, _BATCHES, _ORDERS = 0, 1, 2
+_NO_ROW = np.int64(-1)
 
 
 def concatenate(parts: Sequence[Inputs]) -> Inputs:
@@ -222,12 +246,14 @@ def _pad_alike(tensors: list[Tensor]) -> list[Tensor]:
     return padded
 
 
-def _padded(parts: list[tuple[np.ndarray | None, np.ndarray]]) -> Tensor | None:
-    """Row lists of several sources as one (B, widest) tensor padded with -1; None where none has any."""
+def _padded(
+    parts: list[tuple[np.ndarray | None, np.ndarray]], fill: np.int64 | np.float32 = _NO_ROW
+) -> Tensor | None:
+    """Lists of several sources as one (B, widest) tensor padded with `fill`; None where none has any."""
     widest = max((0 if array is None else array.shape[1] for array, _ in parts), default=0)
     if not widest:
         return None
-    out = np.full((sum(len(rows) for _, rows in parts), widest), -1, np.int64)
+    out = np.full((sum(len(rows) for _, rows in parts), widest), fill)
     at = 0
     for array, rows in parts:
         if array is not None:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from retrograd.docids.report import describe_table
 from retrograd.errors import InputError
 from retrograd.evaluation.measures import evaluate
 from retrograd.recipe import Recipe, Stage, to_json
+from retrograd.search.memo import memorise
 from retrograd.search.parts import Parts
 from retrograd.system import Fitted, System, build_model, mean_of_groups, temporary_folder
 from retrograd.training.batches import PreparedSource, answers_sharing_a_text
 from retrograd.training.card import write_card
 from retrograd.training.checkpoint import delete_checkpoints
 from retrograd.training.loop import StageResult, train_stage
+from retrograd.training.moving_ids import MovingIds, moving_ids
 from retrograd.types import Corpus, History, Qrels, Query, TextEncoderConfig
 
 Judged = tuple[list[Query], Qrels]
@@ -103,6 +106,8 @@ class Run:
     histories: Sequence[History] = ()
     table: DocidTable | None = None
     model: Any = None
+    ids: MovingIds | None = None
+    """Set where ids follow the model."""
 
     @classmethod
     def start(cls, recipe: Recipe, dataset: Dataset, split: str, seed: int, folder: Path) -> Run:
@@ -113,13 +118,35 @@ class Run:
         texts = dataset.corpus.contents
         if recipe.model is not None:
             run.fitted.model = recipe.model.fit(texts)
+        run.fitted.search = memorise(recipe.search, *train)
         if recipe.docids is not None:
             run.table = recipe.docids.assign(docid_inputs(recipe, run.fitted, dataset.corpus, seed))
         run.model = build_model(recipe, run.fitted, run.table, seed)
+        run.ids = moving_ids(recipe.docids, run.model, run.table, run._docid_inputs)
         return run
+
+    def _docid_inputs(self) -> DocidInputs:
+        inputs = docid_inputs(self.recipe, self.fitted, self.corpus, self.seed)
+        return dataclasses.replace(
+            inputs, model_codes=lambda: self.model.document_codes(self._document_vectors())
+        )
+
+    @cached_property
+    def _prepared(self) -> Any:
+        """The corpus as the model's document side reads it."""
+        return self.model.prepare(self.corpus.contents, "document")
+
+    def refresh_ids(self) -> dict[str, Any]:
+        """Make ids that follow the model again; what that changed, {} where they stay."""
+        if self.ids is None:
+            return {}
+        changes = self.ids.refresh()
+        self.table = self.ids.table
+        return changes
 
     def system(self) -> System:
         """The system with the weights as they are now and nothing derived kept from before."""
+        self.refresh_ids()
         parts = Parts(self.corpus, self.model, self.table, self.folder)
         return System.assemble(self.recipe, parts, self.fitted)
 
@@ -141,15 +168,20 @@ class Run:
             documents=examples.documents,
             negatives=examples.negatives,
             relevant=answers_sharing_a_text(examples.texts, examples.documents),
+            lists=examples.lists,
+            list_scores=examples.list_scores,
             weight=weight,
         )
 
     def run_stage(self, at: int, stage: Stage, resume: bool, checkpoint_seconds: float = 30.0) -> StageResult:
         """Run one stage on the model in place; its best weights stay."""
+        sources = self.train_sources(stage)
+        if hasattr(stage.objective, "begin"):
+            stage.objective.begin(self.model, self._document_vectors, self.seed)
         return train_stage(
             self.model,
             stage,
-            self.train_sources(stage),
+            sources,
             seed=self.seed,
             stage_index=at,
             folder=self.folder,
@@ -158,15 +190,19 @@ class Run:
             keys_of=None if self.table is None else KeysOf(self.table),
             document_inputs=self._document_inputs(),
             validate=self._validate(stage),
+            watch=None if self.ids is None else self.refresh_ids,
             resume=resume,
             checkpoint_seconds=checkpoint_seconds,
         )
 
+    def _document_vectors(self) -> np.ndarray:
+        vectors: np.ndarray = self.model.vectors_of_prepared(self._prepared, "document")
+        return vectors
+
     def _document_inputs(self) -> Callable[[torch.Tensor], dict[str, torch.Tensor]] | None:
         if not hasattr(self.model, "embed_documents"):
             return None
-        prepared = self.model.prepare(self.corpus.contents, "document")
-        return lambda rows: self.model.collate(prepared, rows.numpy())
+        return lambda rows: self.model.collate(self._prepared, rows.numpy())
 
     def _validate(self, stage: Stage) -> Callable[[], float] | None:
         if not stage.validate_every or not self.tune[0]:
@@ -213,12 +249,18 @@ def cut_tune(dataset: Dataset, split: str, fraction: float) -> tuple[Judged, Jud
 
 
 def docid_inputs(
-    recipe: Recipe, fitted: Fitted, corpus: Corpus, seed: int, background: Corpus | None = None
+    recipe: Recipe,
+    fitted: Fitted,
+    corpus: Corpus,
+    seed: int,
+    background: Corpus | None = None,
+    model: Any = None,
 ) -> DocidInputs:
     """What a docid scheme may ask for; vectors are made only when it does.
 
     Args:
         background: the documents that say which terms are common, where `corpus` is only an addition.
+        model: the trained network, where it may have codes for documents.
     """
 
     def vectors(config: TextEncoderConfig, of: str) -> np.ndarray:
@@ -231,7 +273,12 @@ def docid_inputs(
         flat = [text for group in texts for text in group]
         return mean_of_groups(encoder.encode_query(flat), [len(group) for group in texts])
 
-    return DocidInputs(corpus=corpus, seed=seed, vectors=vectors)
+    def codes() -> np.ndarray:
+        found: np.ndarray = model.document_codes(model.document_vectors(corpus.contents))
+        return found
+
+    has_codes = hasattr(model, "document_codes")
+    return DocidInputs(corpus=corpus, seed=seed, vectors=vectors, model_codes=codes if has_codes else None)
 
 
 def pseudo_query_source(recipe: Recipe) -> PseudoQueries:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,6 +89,7 @@ def train_stage(
     document_inputs: DocumentInputs | None = None,
     num_documents: int = 0,
     validate: Callable[[], float] | None = None,
+    watch: Callable[[], Mapping[str, Any]] | None = None,
     resume: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> StageResult:
@@ -107,6 +108,8 @@ def train_stage(
         num_documents: size of the corpus; needed by objectives that draw documents from it.
         validate: the tune measure of the model's present weights, higher is better; called every
             `stage.validate_every` steps and after the last.
+        watch: figures of the present weights for the log, asked for at the start, at least once an
+            epoch, and after the last step; it must not touch the weights.
         resume: go on from the last checkpoint of this stage where there is one; a finished stage
             is only loaded. Otherwise checkpoints of this and later stages are deleted.
         checkpoint_seconds: wall-clock time between checkpoints.
@@ -133,7 +136,7 @@ def train_stage(
     training = _Training(model, stage, plan, steps, folder)
     training.restore(latest_checkpoint(folder, stage_index))
     if not training.facts.finished:
-        training.run(validate, checkpoint_seconds)
+        training.run(validate, watch, checkpoint_seconds)
     model.eval()
     facts = training.facts
     return StageResult(facts.step, facts.best_step, facts.best_measure, facts.skipped, facts.seconds)
@@ -144,7 +147,7 @@ class _Training:
 
     def __init__(self, model: nn.Module, stage: Stage, plan: BatchPlan, steps: int, folder: Path) -> None:
         self.model, self.stage, self.plan, self.steps, self.folder = model, stage, plan, steps, folder
-        self.weights = trainable(model)
+        self.weights = trainable(model, stage)
         if not self.weights:
             raise InputError(f"stage {stage.name!r} has nothing to train: the model has no trainable weight")
         self.device = next(iter(self.weights.values())).device
@@ -155,21 +158,29 @@ class _Training:
         self.facts = _Facts()
         self.identity = _identity(stage, plan, steps)
 
-    def run(self, validate: Callable[[], float] | None, checkpoint_seconds: float) -> None:
+    def run(
+        self,
+        validate: Callable[[], float] | None,
+        watch: Callable[[], Mapping[str, Any]] | None,
+        checkpoint_seconds: float,
+    ) -> None:
         facts, index = self.facts, self.plan.stage_index
         began = saved = time.monotonic()
         earlier = facts.seconds
         title = f"train {self.stage.name}"
         with (
             _deterministic(self.device),
+            _without_gradient(self.model, self.weights.values()),
             MetricsLog(self.folder, index, facts.step) as log,
             Progress(self.steps, title, start=facts.step) as progress,
         ):
+            self._watch(watch, log)
             while facts.step < self.steps and not self._out_of_patience():
                 self._step(log)
                 facts.seconds = earlier + time.monotonic() - began
                 progress.advance(**self._log_terms(log))
                 self._look(validate, log)
+                self._watch(watch, log)
                 if time.monotonic() - saved >= checkpoint_seconds:
                     self._save(log)
                     saved = time.monotonic()
@@ -193,7 +204,7 @@ class _Training:
         if self.stage.clip:
             torch.nn.utils.clip_grads_with_norm_(self.weights.values(), self.stage.clip, norm, foreach=True)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.stage, step, self.steps)
+            group["lr"] = group["factor"] * learning_rate(self.stage, step, self.steps)
         self.optimizer.step()
         if self.average:
             update_average(self.average, self._weight_list(), decay=self.stage.ema, step=step)
@@ -284,6 +295,14 @@ class _Training:
         facts.looks_without_improvement = 0 if better else facts.looks_without_improvement + 1
         log.write(facts.step, name=self.stage.name, measure=self.stage.measure, value=measure)
 
+    def _watch(self, watch: Callable[[], Mapping[str, Any]] | None, log: MetricsLog) -> None:
+        """Where due, log what the watcher sees of the present weights."""
+        step, every = self.facts.step, self.plan.watch_every
+        if watch is not None and (step % every == 0 or step == self.steps):
+            self.model.eval()
+            with torch.no_grad():
+                log.write(step, name=self.stage.name, watched=dict(watch()))
+
     def _out_of_patience(self) -> bool:
         return 0 < self.stage.patience <= self.facts.looks_without_improvement
 
@@ -362,7 +381,7 @@ def _identity(stage: Stage, plan: BatchPlan, steps: int) -> dict[str, Any]:
     """What must be equal for a checkpoint to be this run's."""
     examples = hashlib.sha256()
     for source in plan.sources:
-        for array in (source.documents, source.negatives, source.relevant):
+        for array in (source.documents, source.negatives, source.relevant, source.lists, source.list_scores):
             examples.update(b"-" if array is None else f"{array.shape}".encode() + array.tobytes())
         examples.update(str(source.weight).encode())
     settings = to_json(stage)
@@ -375,6 +394,20 @@ def _seed(device: torch.device, seed: int) -> None:
         torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
     )
     generator.manual_seed(seed)
+
+
+@contextmanager
+def _without_gradient(model: nn.Module, learning: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Nobody computes gradients of weights that do not learn in this stage."""
+    kept = {id(weight) for weight in learning}
+    still = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in kept]
+    for weight in still:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in still:
+            weight.requires_grad_(True)
 
 
 @contextmanager

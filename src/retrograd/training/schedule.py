@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from retrograd.recipe import Stage
+from retrograd.recipe import Rate, Stage
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
@@ -29,24 +29,39 @@ def learning_rate(stage: Stage, step: int, steps: int) -> float:
 
 
 def adamw(model: nn.Module, stage: Stage) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that decays matrices but no norm, bias or embedding."""
+    """AdamW (Loshchilov and Hutter 2019) that decays matrices but no norm, bias or embedding.
+
+    Each group carries the `factor` its rate is multiplied with (see `Stage.rates`).
+    """
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for weight in trainable(model).values():
-        (decayed if weight.ndim > 1 and id(weight) not in embeddings else free).append(weight)
-    groups = [
-        {"params": decayed, "weight_decay": stage.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in trainable(model, stage).items():
+        rate = rate_of(name, stage)
+        decayed = weight.ndim > 1 and id(weight) not in embeddings and (rate is None or rate.decays)
+        settings = (stage.weight_decay if decayed else 0.0, 1.0 if rate is None else rate.factor)
+        groups.setdefault(settings, []).append(weight)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=stage.learning_rate, fused=True
+        [
+            {"params": weights, "weight_decay": decay, "factor": factor}
+            for (decay, factor), weights in groups.items()
+        ],
+        lr=stage.learning_rate,
+        fused=True,
     )
 
 
-def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters that take a gradient, by name, tied ones once."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+def rate_of(name: str, stage: Stage) -> Rate | None:
+    """The stage's own pace for a parameter, if it has one."""
+    return next((rate for rate in stage.rates if name.startswith(rate.part)), None)
+
+
+def trainable(model: nn.Module, stage: Stage) -> dict[str, nn.Parameter]:
+    """Parameters that learn in a stage, by name, tied ones once."""
+    return {
+        name: weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and ((rate := rate_of(name, stage)) is None or rate.factor)
+    }
 
 
 @torch.no_grad()

@@ -33,7 +33,9 @@ def insert(system: System, documents: Iterable[Document], folder: Path | None = 
     together = Corpus([*system.corpus, *added])
     table, model = system.table, system.model
     if system.table is not None:
-        inputs = docid_inputs(system.recipe, system.fitted, added, seed=0, background=together)
+        inputs = docid_inputs(
+            system.recipe, system.fitted, added, seed=0, background=together, model=system.model
+        )
         table = system.recipe.docids.insert(system.table, inputs)
         if table.level_sizes != system.table.level_sizes:
             model = copy.deepcopy(model)

@@ -39,17 +39,17 @@ class InBatchContrastive:
         """`{"contrastive": nats per query}`."""
         if batch.document_inputs is None:
             raise InputError("this objective embeds documents, but the stage was given no document inputs")
-        columns = _candidates(batch, self.drawn)
+        columns = candidates(batch, self.drawn)
         queries = model.embed_queries(batch.inputs)
         documents = model.embed_documents(batch.document_inputs(columns))
         scores = model.scale * queries @ documents.T
         positives = torch.searchsorted(columns, batch.documents)
         return {
-            "contrastive": in_batch_contrastive(scores, positives, where=_no_false_negative(batch, columns))
+            "contrastive": in_batch_contrastive(scores, positives, where=no_false_negative(batch, columns))
         }
 
 
-def _candidates(batch: Batch, drawn: int) -> Tensor:
+def candidates(batch: Batch, drawn: int) -> Tensor:
     """(D,) sorted unique document rows."""
     rows = batch.documents
     if drawn:
@@ -61,7 +61,7 @@ def _candidates(batch: Batch, drawn: int) -> Tensor:
     return columns
 
 
-def _no_false_negative(batch: Batch, columns: Tensor) -> Tensor | None:
+def no_false_negative(batch: Batch, columns: Tensor) -> Tensor | None:
     """(B, D) False where a candidate was judged relevant for the query."""
     if batch.relevant is None:
         return None

@@ -1,0 +1,178 @@
+"""The grid behind the differentiable index's tables: ablations, long runs, and every rival.
+
+    python benchmarks/geometric.py run --kinds ablation --budget-minutes 120 --workers 2   # resumable
+    python benchmarks/geometric_report.py --commit ...                                     # its tables
+
+`ablation`: gradient path x weight sharing x cosine, scale apart from normalisation, all under one
+budget of steps (about 3 minutes of one core). `long`: four of the cells four times as long, on
+scifact's whole train part too. `systems`: the named recipes. Weights are the last of each run; dev is
+only for these tables.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from grid import Collection, command_line, judged
+
+COLLECTIONS = {
+    "amazon_beauty_search": Collection(
+        "train", {"product search dev": ("dev",), "product search dev_seen": ("dev_seen",)}
+    ),
+    "scifact": Collection("train_clean", {"scifact dev": ("dev",)}),
+    "scifact_all": Collection("train", {"scifact dev, all of train": ("dev",)}, folder="scifact"),
+    "cranfield": Collection("train_clean", {"cranfield dev+test": ("dev", "test")}),
+    "apibench": Collection(
+        "train", {"apibench dev_seen": ("dev_seen",), "apibench dev_unseen": ("dev_unseen",)}
+    ),
+}
+GRADIENTS = ("gumbel", "ste", "detached")
+SWITCHES = tuple(
+    f"{gradient}{sharing}{cosine}"
+    for gradient, sharing, cosine in product(GRADIENTS, ("", ", own heads"), ("", ", dot"))
+)
+APART = ("gumbel, dot with scale", "gumbel, cosine without scale", "gumbel, no skip")
+LONG = ("gumbel", "gumbel, dot", "detached", "ste, own heads, dot")
+STEPS = {"ablation": 1500, "long": 6000}
+"""Optimiser steps of 128 rows."""
+
+
+def switched(name: str) -> Any:
+    """The recipe of an ablation cell, by the words of its name."""
+    from retrograd.quantizers.soft_residual import Scoring
+    from retrograd.recipes.dgi import dgi
+
+    words = name.split(", ")
+    scoring = {
+        "dot": Scoring(cosine=False, scale="none"),
+        "dot with scale": Scoring(cosine=False),
+        "cosine without scale": Scoring(scale="none"),
+    }.get(words[-1], Scoring())
+    recipe = dgi()
+    quantizer = replace(recipe.model.quantizer, gradient=words[0], scoring=scoring)
+    model = replace(
+        recipe.model,
+        quantizer=quantizer,
+        scoring=scoring,
+        heads="fresh" if "own heads" in words else "tied",
+        skip="none" if "no skip" in words else "remaining",
+    )
+    return replace(recipe, model=model)
+
+
+def of_length(recipe: Any, steps: int) -> Any:
+    """The recipe with exactly so many steps in its one stage."""
+    (stage,) = recipe.stages
+    return replace(recipe, stages=(replace(stage, min_steps=steps, max_steps=steps),))
+
+
+def searches() -> dict[str, Any]:
+    """How a fitted cell is asked: as published, with the leaves in another order, and without any beam."""
+    from retrograd.search.geometric import GeometricBeam
+    from retrograd.search.nearest import Nearest
+
+    ahead = GeometricBeam(width=20, rank="cosine", look_ahead="centroid")
+    return {
+        "published": GeometricBeam(width=20),
+        "cosine at the leaves": GeometricBeam(width=20, rank="cosine"),
+        "look-ahead": ahead,
+        "look-ahead, decoder ignored": replace(ahead, decoder_weight=0.0),
+        "exhaustive cosine": Nearest(),
+    }
+
+
+SYSTEMS: tuple[str, ...] = (
+    "bm25",
+    "bm25_expanded",
+    "dense",
+    "hybrid",
+    "click_memo",
+    "dual_encoder",
+    "hybrid_dual_encoder",
+    "hybrid_rrf_dual_encoder",
+    "dsi_qg",
+    "generative",
+    "two_stage",
+    "two_stage_dot",
+    "dgi",
+)
+UNTRAINED = ("bm25", "bm25_expanded", "dense", "hybrid", "click_memo")
+
+
+def cells(seeds: int) -> list[tuple[str, str, int, str]]:
+    """(collection, system, seed, kind): whole seeds first, so that a cut grid is still a fair one."""
+    both = ("amazon_beauty_search", "scifact")
+    ablation = [
+        (collection, name, seed, "ablation")
+        for seed in range(seeds)
+        for name in (*SWITCHES, *APART)
+        for collection in both
+    ]
+    long = [
+        (collection, name, seed, "long")
+        for seed in range(seeds)
+        for name in LONG
+        for collection in (*both, "scifact_all")
+    ]
+    systems = [
+        (collection, name, seed, "systems")
+        for seed in range(seeds)
+        for name in SYSTEMS
+        for collection in COLLECTIONS
+        if collection != "scifact_all" and (seed == 0 or name not in UNTRAINED)
+    ]
+    return ablation + systems + long
+
+
+def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, Any]:
+    """Fit and measure one cell; everything a table may want, per query."""
+    import torch
+
+    torch.set_num_threads(1)
+    from retrograd.data.dataset import load_dataset
+    from retrograd.docids.report import describe_table
+    from retrograd.evaluation.measures import evaluate
+    from retrograd.recipes import RECIPES
+    from retrograd.training.fit import fit
+
+    plan = COLLECTIONS[collection]
+    dataset = load_dataset(Path(os.environ["RETROGRAD_DATA"]) / (plan.folder or collection))
+    recipe = RECIPES[system]() if kind == "systems" else of_length(switched(system), STEPS[kind])
+    started, cpu = time.monotonic(), time.process_time()
+    fitted = fit(recipe, dataset, train_split=plan.train, seed=seed)
+    result: dict[str, Any] = {
+        "seconds": time.monotonic() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "stages": fitted.manifest["stages"],
+        "docids": [] if fitted.table is None else describe_table(fitted.table).lines(),
+        "keys": 0 if fitted.table is None else len(fitted.table),
+        "claims": {},
+    }
+    found: dict[str, Callable[[], Any]] = {"": lambda: fitted.searcher}
+    if hasattr(fitted.model, "document_codes"):
+        found |= {
+            name: lambda config=config: config.build(fitted.parts) for name, config in searches().items()
+        }
+    for way, build in found.items():
+        searcher = build()
+        for claim, splits in plan.claims.items():
+            queries, qrels = judged(dataset, splits)
+            ranking = searcher.search(queries, 100)
+            scores = evaluate(ranking, qrels, measures=("nDCG@10", "R@10", "R@100", "Success@10"))
+            result["claims"].setdefault(claim, {})[way] = {
+                "mean": scores.mean,
+                "per_query": scores.per_query,
+                "vectors_scored": getattr(searcher, "vectors_scored_per_query", None),
+                "lists": ranking.documents() if way in ("", "exhaustive cosine") else {},
+            }
+    return result
+
+
+if __name__ == "__main__":
+    command_line(__file__, __doc__, "build/geometric", cells, run_cell)
