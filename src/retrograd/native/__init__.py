@@ -1,0 +1,25 @@
+"""The compiled core: encoders and decoders of the T5 kind, and beam search over a trie, in C.
+
+Knows numpy arrays; never torch, documents or files of ours. It is optional: where the library was
+not built, `library.find` says why, and search runs in torch.
+"""
+
+from __future__ import annotations
+
+from retrograd.native.decoder import DecoderShape, DecoderWeights, Found, NativeDecoder
+from retrograd.native.encoder import EncoderShape, EncoderWeights, NativeEncoder
+from retrograd.native.library import Library, find
+from retrograd.native.trie import NativeTrie
+
+__all__ = [
+    "DecoderShape",
+    "DecoderWeights",
+    "EncoderShape",
+    "EncoderWeights",
+    "Found",
+    "Library",
+    "NativeDecoder",
+    "NativeEncoder",
+    "NativeTrie",
+    "find",
+]
