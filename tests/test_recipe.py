@@ -78,3 +78,10 @@ def test_a_field_of_another_version_is_refused():
 def test_only_plain_values_become_json():
     with pytest.raises(TypeError, match="numbers, strings and configs, not dict"):
         to_json({"a": 1})
+
+
+def test_a_source_weighs_by_its_size_where_told():
+    assert Mix(source=None, weight=3.0).share(100) == 3.0
+    assert Mix(source=None, weight=3.0, by_size=1.0).share(100) == 300.0
+    with pytest.raises(ValueError, match=r"by_size=2.0 must be in \[0, 1\]"):
+        Mix(source=None, by_size=2.0)

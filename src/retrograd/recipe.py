@@ -34,9 +34,23 @@ class Mix:
     weight: float = 1.0
     """Share of the batch rows, relative to the other sources of the stage."""
 
+    by_size: float = 0.0
+    """The weight is multiplied by the number of examples to this power: at 0 shares are fixed, at 1
+    every example is seen equally often, so few labels are not repeated until they are learnt by heart."""
+
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ValueError(f"weight={self.weight} must be positive; leave the source out instead")
+        if not 0 <= self.by_size <= 1:
+            raise ValueError(f"by_size={self.by_size} must be in [0, 1]")
+
+    def share(self, examples: int) -> float:
+        """Weight of a source that gave so many examples.
+
+        >>> Mix(source=None, weight=2.0, by_size=0.5).share(16)
+        8.0
+        """
+        return float(self.weight * examples**self.by_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +175,7 @@ def to_json(value: Any) -> Any:
     """A tree of configs as JSON values; each config says its class under `kind`.
 
     >>> to_json(Mix(source=None, weight=2.0))
-    {'kind': 'Mix', 'source': None, 'weight': 2.0}
+    {'kind': 'Mix', 'source': None, 'weight': 2.0, 'by_size': 0.0}
     """
     if isinstance(value, Unbuilt):
         return json.loads(value.json)
@@ -196,7 +210,7 @@ def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = Fal
         InputError: an unknown kind or field: the file is foreign or newer than this library.
 
     >>> from_json(to_json(Mix(source=None)), {"Mix": Mix})
-    Mix(source=None, weight=1.0)
+    Mix(source=None, weight=1.0, by_size=0.0)
     """
     if isinstance(value, list):
         return tuple(from_json(item, kinds, keep_unknown=keep_unknown) for item in value)

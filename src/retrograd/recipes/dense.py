@@ -74,13 +74,13 @@ def distillation_stage() -> Stage:
     """A second stage on the lists of the first one's vectors and BM25, labels mixed in."""
     return Stage(
         name="distillation",
-        objective=ListwiseDistillation(),
+        objective=ListwiseDistillation(temperature=2.0),
         examples=(
-            Mix(source=_teacher(TrainQueries(), most=0), weight=2.0),
-            Mix(source=_teacher(PseudoQueries(per_document=12), most=20_000), weight=3.0),
+            Mix(source=_teacher(TrainQueries(), most=0), by_size=1.0),
+            Mix(source=_teacher(PseudoQueries(per_document=12), most=24_000), by_size=1.0),
         ),
         samples_per_document=8,
-        min_steps=1000,
+        min_steps=600,
         max_steps=2000,
         batch_size=96,
         learning_rate=3e-4,
@@ -100,13 +100,14 @@ def dual_encoder_distilled() -> Recipe:
 
 
 def dual_encoder_lexical() -> Recipe:
-    """The same with a vector for each word of the query: no term index is asked when it searches."""
+    """The same with a vector for each word of both sides: no term index is asked when it searches."""
     parent = dual_encoder_distilled()
     return replace(
         parent,
         name="dual_encoder_lexical",
-        summary="dual_encoder_distilled with word vectors beside the query's",
-        model=DualEncoder(encoder=MiniLM(), lexical=LexicalChannel()),
+        summary="dual_encoder_distilled with word vectors beside those of the texts",
+        model=DualEncoder(encoder=MiniLM(), lexical=LexicalChannel(sides="both")),
+        stages=(parent.stages[0], replace(parent.stages[1], learning_rate=2e-3)),
     )
 
 

@@ -154,8 +154,8 @@ class Run:
         """The stage's examples, encoded once."""
         queries, qrels = self.train
         context = ExampleContext(self.corpus, queries, qrels, self.seed, self.system, self.histories)
-        drawn = [(mix.source(context), mix.weight) for mix in stage.examples]
-        sources = [self._prepare(examples, weight) for examples, weight in drawn if len(examples)]
+        drawn = [(mix.source(context), mix) for mix in stage.examples]
+        sources = [self._prepare(found, mix.share(len(found))) for found, mix in drawn if len(found)]
         if not sources:
             raise InputError(
                 f"stage {stage.name!r} has no example: its sources found nothing in this dataset"
