@@ -66,3 +66,10 @@ def test_drift_between_different_collections_is_refused():
         changed_share(scheme.assign(inputs()), scheme.assign(inputs(corpus=other)))
     with pytest.raises(ValueError, match="codes"):
         LearnedCodes(encoder=ENCODER, codes=())
+
+
+def test_the_number_of_codes_may_follow_the_corpus():
+    scheme = LearnedCodes(encoder=ENCODER, codes=(0, 3))
+    assert scheme.sizes(10) == (16, 3)
+    assert scheme.sizes(1_000_000) == (256, 3)
+    assert scheme.assign(inputs()).level_sizes == (16, 3)

@@ -29,7 +29,8 @@ class LearnedCodes:
     """Makes the vectors the codes start from."""
 
     codes: tuple[int, ...] = (256, 256, 256)
-    """Codes per level; a small collection gets no more than it has distinct residuals."""
+    """Codes per level; 0 takes about the square root of the number of documents, from 16 to 256. A small
+    collection gets no more than it has distinct residuals."""
 
     of: str = "documents"
     """What a document's first vector is made of; see `docids.inputs.VECTOR_SOURCES`."""
@@ -39,8 +40,18 @@ class LearnedCodes:
 
     def __post_init__(self) -> None:
         check_vector_source(self.of)
-        if not self.codes or min(self.codes) < 1:
-            raise ValueError(f"codes={self.codes} must be one or more numbers of at least 1")
+        if not self.codes or min(self.codes) < 0:
+            raise ValueError(f"codes={self.codes} must be one or more numbers, none negative")
+
+    def sizes(self, num_documents: int) -> tuple[int, ...]:
+        """Codes per level for a corpus.
+
+        >>> from retrograd.models.text_encoder import MiniLM
+        >>> LearnedCodes(encoder=MiniLM(), codes=(0, 8)).sizes(10_000)
+        (100, 8)
+        """
+        fitting = min(max(round(num_documents**0.5), 16), 256)
+        return tuple(size or fitting for size in self.codes)
 
     collisions: ClassVar[str] = "expand"
     """Twins share a key, always: a tie-breaking digit would say nothing that the model could learn."""
@@ -52,7 +63,7 @@ class LearnedCodes:
             InputError: vectors that are not finite.
         """
         vectors = inputs.vectors_of(self.encoder, self.of)
-        books = cosine_codebooks(vectors, self.codes, seed=inputs.seed)
+        books = cosine_codebooks(vectors, self.sizes(len(vectors)), seed=inputs.seed)
         codes = encode_by_cosine(vectors, books)
         return self._table(codes, inputs, tuple(len(book) for book in books), codebooks_to_state(books))
 

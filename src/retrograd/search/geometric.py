@@ -51,6 +51,10 @@ class GeometricBeam:
     """Prefixes kept per query. A search for more documents keeps more complete keys, at no cost to the
     decoder, and widens the beam for those queries that still have too few."""
 
+    leaves: int = 0
+    """Complete keys kept at the end, at least `width`: more documents are compared, without more steps of
+    the decoder."""
+
     normalise: str = "level"
     """As in `Beam`."""
 
@@ -193,7 +197,7 @@ def geometric_beam(config: GeometricBeam, parts: Parts, model: Any, table: Docid
             normalise=config.normalise,
             prior=_prior(config, float(model.scale), outlook, asked.planned),
             decoder_weight=config.decoder_weight,
-            keep=k * times,
+            keep=max(k, config.leaves) * times,
         )
         return result, below.trie.start(len(result.keys)) if outlook is None else outlook.scored
 
