@@ -80,10 +80,17 @@ def ways(fitted: Any) -> dict[str, Any]:
     from retrograd.search.geometric import GeometricBeam
     from retrograd.search.nearest import Nearest
 
-    own = {"as it comes": fitted.recipe.search}
+    own = {"as it comes": fitted.recipe.search} | joined(fitted.recipe)
     if not hasattr(fitted.model, "document_codes"):
         return own
     ahead = GeometricBeam(width=20, rank="cosine", look_ahead="centroid")
+    beam = beam_of(fitted.recipe.search)
+    if beam is not None and beam.planner is not None:
+        own["alone"] = replace(beam, planner=None)
+        own["beam, no memory"] = beam
+        own["decoder ignored"] = replace(beam, decoder_weight=0.0)
+        own["beam 5"] = replace(beam, width=5)
+        own["beam 5, decoder ignored"] = replace(beam, width=5, decoder_weight=0.0)
     return own | {
         "cosine at the leaves": GeometricBeam(width=20, rank="cosine"),
         "look-ahead": ahead,
@@ -92,22 +99,59 @@ def ways(fitted: Any) -> dict[str, Any]:
     }
 
 
+def joined(recipe: Any) -> dict[str, Any]:
+    """The same fitted parts with BM25 beside them, as the hybrid recipes join them: no second training."""
+    from retrograd.recipes import RECIPES
+
+    hybrids = {
+        "dgi_plus": {"with BM25": "dgi_plus_hybrid"},
+        "dual_encoder": {"with BM25": "hybrid_dual_encoder", "with BM25, ranks": "hybrid_rrf_dual_encoder"},
+    }
+    return {way: RECIPES[name]().search for way, name in hybrids.get(recipe.name, {}).items()}
+
+
+def beam_of(search: Any) -> Any:
+    """The geometric beam inside a search config, or None."""
+    from retrograd.search.geometric import GeometricBeam
+
+    while search is not None and not isinstance(search, GeometricBeam):
+        search = getattr(search, "then", None)
+    return search
+
+
 SYSTEMS: tuple[str, ...] = (
     "bm25",
     "bm25_expanded",
     "dense",
     "hybrid",
     "click_memo",
+    "dgi_plus",
     "dual_encoder",
-    "hybrid_dual_encoder",
-    "hybrid_rrf_dual_encoder",
-    "dsi_qg",
-    "generative",
+    "dual_encoder_long",
+    "dual_encoder_distilled",
+    "dgi",
     "two_stage",
     "two_stage_dot",
-    "dgi",
+    "unisearch_like",
+    "generative",
+    "dsi_qg",
 )
+"""What the claims rest on stands first."""
+
 UNTRAINED = ("bm25", "bm25_expanded", "dense", "hybrid", "click_memo")
+
+
+def named(system: str) -> Any:
+    """A recipe, or a control: `_long` trains the dual encoder as hard as the space of `dgi_plus`."""
+    from retrograd.recipes import RECIPES
+
+    if not system.endswith("_long"):
+        return RECIPES[system]()
+    recipe = RECIPES[system.removesuffix("_long")]()
+    (stage,) = recipe.stages
+    examples = tuple(replace(mix, weight=1.0) for mix in stage.examples)
+    longer = replace(stage, examples=examples, min_steps=2500, max_steps=2500, learning_rate=3e-4)
+    return replace(recipe, stages=(longer,))
 
 
 def cells(seeds: int) -> list[tuple[str, str, int, str]]:
@@ -143,12 +187,11 @@ def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, An
     from retrograd.data.dataset import load_dataset
     from retrograd.docids.report import describe_table
     from retrograd.evaluation.measures import evaluate
-    from retrograd.recipes import RECIPES
     from retrograd.training.fit import fit
 
     plan = COLLECTIONS[collection]
     dataset = load_dataset(Path(os.environ["RETROGRAD_DATA"]) / (plan.folder or collection))
-    recipe = RECIPES[system]() if kind == "systems" else of_length(switched(system), STEPS[kind])
+    recipe = named(system) if kind == "systems" else of_length(switched(system), STEPS[kind])
     started, cpu = time.monotonic(), time.process_time()
     fitted = fit(recipe, dataset, train_split=plan.train, seed=seed)
     result: dict[str, Any] = {

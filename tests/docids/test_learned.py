@@ -7,6 +7,7 @@ from retrograd.docids.inputs import DocidInputs
 from retrograd.docids.learned import LearnedCodes, changed_share
 from retrograd.errors import InputError
 from retrograd.models.tfidf_svd import TfidfSvd
+from retrograd.quantizers.residual import ResidualQuantizer
 from retrograd.types import Corpus, Document
 
 CORPUS = Corpus(Document(f"d{row}", f"text {row}") for row in range(20))
@@ -66,6 +67,18 @@ def test_drift_between_different_collections_is_refused():
         changed_share(scheme.assign(inputs()), scheme.assign(inputs(corpus=other)))
     with pytest.raises(ValueError, match="codes"):
         LearnedCodes(encoder=ENCODER, codes=())
+
+
+def test_the_first_ids_may_be_clusters_by_distance():
+    scheme = LearnedCodes(encoder=ENCODER, codes=(4, 3), clusters="euclidean", moves=False)
+    table = scheme.assign(inputs())
+    expected = ResidualQuantizer.fit(VECTORS, 2, (4, 3), seed=0).encode(VECTORS)
+    found = np.array([table.padded[table.keys_of(row)[0]] for row in range(20)])
+    assert np.array_equal(found, expected)
+    grown = scheme.insert(table, inputs(corpus=Corpus([Document("new", "text")])))
+    assert np.array_equal(grown.padded[grown.keys_of(20)[0]], expected[0])
+    with pytest.raises(ValueError, match="clusters"):
+        LearnedCodes(encoder=ENCODER, clusters="loose")
 
 
 def test_the_number_of_codes_may_follow_the_corpus():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -6,6 +7,8 @@ import torch
 
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
 from retrograd.models.tfidf_svd import TfidfSvd
+from retrograd.models.token_input import TokenInput
+from retrograd.models.towers import POOLS
 from tests.models.tiny_bert import TEXTS
 
 VARIANTS = [{}, {"hidden": 8}, {"trainable_encoder": True}]
@@ -69,6 +72,38 @@ def test_the_temperature_starts_where_told_and_stays_in_range(tiny):
         torch.testing.assert_close(model.scale, torch.tensor(100.0))
         model.log_scale.fill_(-5)
         torch.testing.assert_close(model.scale, torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("encoder", ["bert", "own"])
+def test_tokens_are_pooled_as_told(tiny, encoder):
+    config = DualEncoder(encoder=tiny, trainable_encoder=True, dropout=0.0)
+    if encoder == "own":
+        config = DualEncoder(encoder=TokenInput(width=16, layers=1, heads=2))
+    vectors, state = {}, config.fit(TEXTS)
+    for pool in POOLS:
+        model = replace(config, pool=pool).build(state, None, 0).eval()
+        batch = model.collate(model.prepare(TEXTS), np.arange(len(TEXTS)))
+        vectors[pool], memory = (part.detach() for part in pooled(model, batch))
+        torch.testing.assert_close(vectors[pool].norm(dim=-1), torch.ones(len(TEXTS)))
+        if pool == "first":
+            expected = torch.nn.functional.normalize(memory[:, 0], dim=-1)
+            torch.testing.assert_close(vectors[pool], expected)
+    torch.testing.assert_close(vectors["attention"], vectors["mean"])  # an untrained direction weighs alike
+    with torch.no_grad():
+        model.towers.pool.direction.normal_()
+        assert not torch.allclose(pooled(model, batch)[0], vectors["mean"], atol=1e-3)
+
+
+def pooled(model, batch):
+    vectors, memory = model.embed_with_tokens(batch)
+    return vectors, memory.states
+
+
+def test_frozen_encoders_pool_as_they_do(tiny):
+    with pytest.raises(ValueError, match="pool='first' needs"):
+        DualEncoder(encoder=tiny, pool="first").build({})
+    with pytest.raises(ValueError, match="choose one of mean"):
+        DualEncoder(pool="last")
 
 
 def test_weights_depend_on_the_seed_alone(tiny):

@@ -13,6 +13,7 @@ from retrograd.models.geometric_decoder import CausalTransformer, LevelNetworks
 from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.models.token_input import TokenInput
+from retrograd.quantizers.learned_tokens import LearnedTokens
 from retrograd.quantizers.soft_residual import Scoring, SoftResidual
 from retrograd.training.batches import Batch
 from retrograd.training.objectives.indexing import JointIndexing
@@ -29,6 +30,8 @@ CONFIGS = {
     "codes as inputs": GeometricIndex(decoder=DECODERS[1], inputs="codes"),
     "codes as inputs of networks": GeometricIndex(decoder=DECODERS[0], inputs="codes", skip="none"),
     "fresh heads": GeometricIndex(decoder=DECODERS[0], heads="fresh"),
+    "learnt tokens": GeometricIndex(decoder=DECODERS[0], quantizer=LearnedTokens()),
+    "one scale": GeometricIndex(decoder=DECODERS[0], shared_scale=True),
     "no cosine": GeometricIndex(decoder=DECODERS[0], scoring=Scoring(cosine=False, scale="none")),
 }
 SPACES = {
@@ -36,6 +39,7 @@ SPACES = {
     "one head": lambda tiny: DualEncoder(encoder=tiny, shared=True),
     "fine-tuned": lambda tiny: DualEncoder(encoder=tiny, trainable_encoder=True),
     "own transformer": lambda tiny: DualEncoder(encoder=TokenInput(width=16, layers=1, heads=2)),
+    "attentive": lambda tiny: DualEncoder(encoder=tiny, trainable_encoder=True, pool="attention"),
 }
 
 
@@ -170,6 +174,43 @@ def test_every_encoder_trains_and_finds_its_own_codes(tiny, space, decoder):
     vectors = model.document_vectors(CORPUS.contents)
     assert model.document_codes(vectors).shape == (len(CORPUS), 3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_one_scale_is_the_quantisers_and_follows_it(tiny):
+    shared, apart = build(over(tiny, "one scale"), tiny), build(over(tiny, "networks"), tiny)
+    names = set(apart.state_dict()) - set(shared.state_dict())
+    assert names == {"scores.log_scale"}
+    memory = shared.encode(batch_of(shared).inputs)
+    before = shared.code_scores(memory, torch.zeros(4, 3, 16))[0]
+    with torch.no_grad():
+        shared.quantizer.scores.log_scale.sub_(np.log(2.0))
+    torch.testing.assert_close(shared.code_scores(memory, torch.zeros(4, 3, 16))[0], before / 2)
+    with pytest.raises(ValueError, match="shared_scale"):
+        GeometricIndex(shared_scale=True, scoring=Scoring(scale="fixed"))
+
+
+def test_running_shares_are_kept_and_saved_only_where_wanted(tiny):
+    plain = build(over(tiny, "networks"), tiny)
+    keeps = build(replace(over(tiny, "networks"), usage_decay=0.9), tiny)
+    assert plain.wanted is None
+    assert plain.used is None
+    extra = set(keeps.state_dict()) - set(plain.state_dict())
+    assert extra == {f"{name}.level_{level}" for name in ("wanted", "used") for level in range(3)}
+    with pytest.raises(ValueError, match="usage_decay"):
+        GeometricIndex(usage_decay=1.0)
+
+
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_learnt_tokens_restart_as_clusters_of_themselves(tiny, hidden):
+    config = replace(over(tiny, "learnt tokens"), quantizer=LearnedTokens(hidden=hidden), heads="copied")
+    model = build(config, tiny)
+    vectors = model.document_vectors(CORPUS.contents)
+    model.restart_codes(vectors, seed=0)
+    tokens = model.quantizer.tokens(torch.tensor(vectors)).detach()
+    found = model.quantizer.lookup(torch.tensor(model.document_codes(vectors))).detach()
+    assert torch.nn.functional.cosine_similarity(tokens, found, dim=-1).mean() > 0.8
+    for level, book in enumerate(model.codebooks):
+        np.testing.assert_allclose(model.head(level).detach().numpy(), book, atol=1e-6)
 
 
 def test_codes_restart_as_clusters_of_the_present_vectors(tiny):

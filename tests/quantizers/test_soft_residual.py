@@ -16,6 +16,8 @@ from retrograd.quantizers.soft_residual import (
     cosine_codebooks,
     encode_by_cosine,
     gumbel_like,
+    starting_codebooks,
+    starting_codes,
 )
 
 SIZES, D = (7, 5, 3), 6
@@ -193,8 +195,76 @@ def test_vectors_of_another_width_are_refused():
         encode_by_cosine(np.ones((2, D + 1)), cosine_codebooks(np.eye(D), (2,), seed=0))
 
 
+def test_what_all_vectors_share_is_taken_from_the_first_scores_and_from_nothing_else():
+    plain, centred = quantizer(), quantizer(centre=0.5)
+    offset, vectors = 5 * torch.ones(D, dtype=torch.float64), points(8)
+    with torch.no_grad():
+        centred.centre.copy_(offset)
+        for one, two in zip(plain.codebooks, centred.codebooks, strict=True):
+            two.copy_(one)
+        centred.codebooks[0].add_(offset)
+    moved, still = (
+        quantise(module.eval(), given) for module, given in ((centred, vectors + offset), (plain, vectors))
+    )
+    torch.testing.assert_close(moved.codes, still.codes)
+    torch.testing.assert_close(moved.residuals[:, 1:], still.residuals[:, 1:])
+    torch.testing.assert_close(moved.prefixes, still.prefixes + offset)
+    assert torch.equal(centred.assign(vectors + offset), plain.assign(vectors))
+
+
+def test_the_centre_follows_the_vectors_in_training_only_and_is_saved():
+    module, vectors = quantizer(centre=0.75), points(8)
+    before = module.centre.clone()
+    torch.testing.assert_close(before, module.codebooks[0].mean(dim=0).detach())
+    quantise(module.eval(), vectors)
+    assert torch.equal(module.centre, before)
+    quantise(module.train(), vectors)
+    torch.testing.assert_close(module.centre, 0.75 * before + 0.25 * vectors.mean(dim=0))
+    quantise(module, vectors * torch.nan)
+    assert bool(torch.isfinite(module.centre).all())
+    assert "centre" in module.state_dict()
+    assert "centre" not in quantizer().state_dict()
+    module.restart([book.detach() + 1 for book in module.codebooks])
+    torch.testing.assert_close(module.centre, module.codebooks[0].mean(dim=0).detach())
+
+
+@pytest.mark.parametrize("clusters", ["cosine", "euclidean"])
+def test_codes_start_and_restart_by_either_comparison(clusters):
+    vectors = np.random.default_rng(0).standard_normal((60, D)).astype(np.float32)
+    books = starting_codebooks(vectors, SIZES, seed=0, clusters=clusters)
+    assert [len(book) for book in books] == list(SIZES)
+    again = quantizer(clusters=clusters).clusters(vectors, seed=0)
+    assert all(np.array_equal(one, two) for one, two in zip(books, again, strict=True))
+    codes = starting_codes(vectors, books, clusters=clusters)
+    left = vectors - sum(book[codes[:, level]] for level, book in enumerate(books))
+    assert (left**2).sum() < (vectors**2).sum()
+    if clusters == "euclidean":
+        gaps = ((vectors[:, None] - books[0]) ** 2).sum(axis=2)
+        assert np.array_equal(codes[:, 0], gaps.argmin(axis=1))
+
+
+def test_what_a_level_adds_is_its_soft_code():
+    found = quantise(quantizer(), points(), temperature=1.0, noise=1.0)
+    torch.testing.assert_close(found.parts.cumsum(dim=1), found.prefixes)
+
+
+@pytest.mark.parametrize("choices", [{}, {"gradient": "detached"}])
+def test_only_plainly_softened_codes_say_so(choices):
+    assert quantizer(**choices).softens
+    assert not quantizer(**choices, centre=0.9).softens
+    assert not quantizer(gradient="ste").softens
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"gradient": "x"}, {"labels": "x"}, {"code_vectors": "x"}, {"index_residual": "x"}]
+    "wrong",
+    [
+        {"gradient": "x"},
+        {"labels": "x"},
+        {"code_vectors": "x"},
+        {"index_residual": "x"},
+        {"clusters": "x"},
+        {"centre": 1.0},
+    ],
 )
 def test_unknown_choices_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

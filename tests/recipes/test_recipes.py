@@ -9,6 +9,7 @@ from retrograd.errors import InputError
 from retrograd.recipe import differences, from_json, to_json
 from retrograd.recipes import RECIPES, recipe
 from retrograd.recipes.bibliography import BIBTEX
+from retrograd.search.generative import GenerativeSearcher
 from retrograd.system import System, part_kinds
 from retrograd.training.fit import fit
 from retrograd.types import Document, Query
@@ -56,7 +57,8 @@ def test_a_path_is_the_key_of_the_document_it_found(system):
             if system.table is not None:
                 row = system.corpus.row_of[hit.document]
                 assert hit.path in {system.table.key(key) for key in system.table.keys_of(row)}
-                assert sum(hit.step_scores) == pytest.approx(hit.score, rel=1e-4)
+                if isinstance(system.searcher, GenerativeSearcher):  # others rank by more than the path
+                    assert sum(hit.step_scores) == pytest.approx(hit.score, rel=1e-4)
 
 
 def test_an_opened_system_answers_as_it_did_when_it_was_fitted(system):

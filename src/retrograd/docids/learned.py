@@ -17,7 +17,7 @@ from retrograd.docids.collisions import expand
 from retrograd.docids.inputs import DocidInputs, check_vector_source
 from retrograd.errors import InputError
 from retrograd.quantizers.codebooks import codebooks_from_state, codebooks_to_state
-from retrograd.quantizers.soft_residual import cosine_codebooks, encode_by_cosine
+from retrograd.quantizers.soft_residual import CLUSTERS, starting_codebooks, starting_codes
 from retrograd.types import TextEncoderConfig
 
 
@@ -38,8 +38,13 @@ class LearnedCodes:
     moves: bool = True
     """False: the first ids stay, whatever the model learns (an index that was built beforehand)."""
 
+    clusters: str = "cosine"
+    """How the first vectors are clustered: by `cosine`, as a model scores codes, or `euclidean`."""
+
     def __post_init__(self) -> None:
         check_vector_source(self.of)
+        if self.clusters not in CLUSTERS:
+            raise ValueError(f"clusters={self.clusters!r}; choose one of {', '.join(CLUSTERS)}")
         if not self.codes or min(self.codes) < 0:
             raise ValueError(f"codes={self.codes} must be one or more numbers, none negative")
 
@@ -57,14 +62,15 @@ class LearnedCodes:
     """Twins share a key, always: a tie-breaking digit would say nothing that the model could learn."""
 
     def assign(self, inputs: DocidInputs) -> DocidTable:
-        """The model's codes where it has some and ids move; else clusters by cosine.
+        """The clusters of the first vectors.
 
         Raises:
             InputError: vectors that are not finite.
         """
         vectors = inputs.vectors_of(self.encoder, self.of)
-        books = cosine_codebooks(vectors, self.sizes(len(vectors)), seed=inputs.seed)
-        codes = encode_by_cosine(vectors, books)
+        sizes = self.sizes(len(vectors))
+        books = starting_codebooks(vectors, sizes, seed=inputs.seed, clusters=self.clusters)
+        codes = starting_codes(vectors, books, clusters=self.clusters)
         return self._table(codes, inputs, tuple(len(book) for book in books), codebooks_to_state(books))
 
     def refresh(self, table: DocidTable, inputs: DocidInputs) -> DocidTable:
@@ -91,7 +97,8 @@ class LearnedCodes:
             codes = inputs.model_codes()
         else:
             books = codebooks_from_state(table.state)
-            codes = encode_by_cosine(inputs.vectors_of(self.encoder, self.of), books)
+            vectors = inputs.vectors_of(self.encoder, self.of)
+            codes = starting_codes(vectors, books, clusters=self.clusters)
         return append_keys(table, expand(codes, table.padded), inputs.corpus.ids)
 
 

@@ -13,6 +13,7 @@ from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.models.token_input import TokenInput
 from retrograd.models.token_states import TokenStates
 from retrograd.models.vector_input import VectorInput
+from retrograd.quantizers.learned_tokens import LearnedTokens
 from retrograd.quantizers.soft_residual import Scoring, SoftResidual
 
 CONFIGS: tuple[type, ...] = (
@@ -21,6 +22,7 @@ CONFIGS: tuple[type, ...] = (
     EncoderDecoder,
     FrozenVectors,
     GeometricIndex,
+    LearnedTokens,
     LevelNetworks,
     LexicalChannel,
     MiniLM,

@@ -23,6 +23,7 @@ from retrograd.models.inputs import Memory, Role
 from retrograd.models.lexical_channel import LexicalChannel
 from retrograd.models.text_encoder import MiniLM, SentenceEncoder
 from retrograd.models.towers import (
+    POOLS,
     FineTunedTower,
     HeadedTowers,
     PooledTower,
@@ -61,7 +62,7 @@ class DualEncoder:
 
     encoder: Any = field(default_factory=MiniLM)
     """A text encoder, frozen under the heads; or an input config of `models` (`TokenInput`, `T5Input`),
-    which then learns itself, is averaged, and has no heads."""
+    which then learns itself, is pooled, and has no heads."""
 
     hidden: int = 0
     """Width of the heads' hidden layer; 0 makes each head one linear map."""
@@ -71,6 +72,10 @@ class DualEncoder:
 
     shared: bool = False
     """True: one head serves both sides."""
+
+    pool: str = "mean"
+    """How an encoder that learns makes one vector of its token states: `mean`, `first` (the state of the
+    first token) or `attention`."""
 
     dropout: float = 0.1
     """On the input of the heads, or inside the fine-tuned BERT."""
@@ -90,6 +95,8 @@ class DualEncoder:
             raise ValueError(
                 f"initial_temperature={self.initial_temperature} must be in [{1 / MAX_SCALE}, 1]"
             )
+        if self.pool not in POOLS:
+            raise ValueError(f"pool={self.pool!r}; choose one of {', '.join(POOLS)}")
         if self.trainable_encoder and not isinstance(self.encoder, MiniLM):
             raise TypeError(f"{type(self.encoder).__name__} cannot be fine-tuned; use MiniLM")
 
@@ -121,10 +128,12 @@ class DualEncoder:
 
     def _towers(self, encoder: Any) -> Towers:
         if isinstance(encoder, nn.Module) and hasattr(encoder, "width"):
-            return PooledTower(encoder)
+            return PooledTower(encoder, self.pool)
         if self.trainable_encoder:
             assert isinstance(encoder, SentenceEncoder)
-            return FineTunedTower(encoder, self.dropout)
+            return FineTunedTower(encoder, self.dropout, self.pool)
+        if self.pool != "mean":
+            raise ValueError(f"pool={self.pool!r} needs an encoder that learns; frozen ones pool as they do")
         return HeadedTowers(cached(encoder), self.hidden, self.dropout, self.shared)
 
 

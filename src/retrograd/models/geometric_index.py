@@ -23,14 +23,10 @@ from retrograd.models.dual_encoder import DualEncoder, DualEncoderModel
 from retrograd.models.geometric_decoder import LevelNetworks, StepState, start_from_zero
 from retrograd.models.inputs import Memory, Role
 from retrograd.models.routing import Nodes, Router
+from retrograd.models.running_shares import RunningShares
 from retrograd.quantizers.codebooks import codebooks_from_state
-from retrograd.quantizers.soft_residual import (
-    CodeScores,
-    Scoring,
-    SoftCodes,
-    SoftResidual,
-    cosine_codebooks,
-)
+from retrograd.quantizers.learned_tokens import LearnedTokens
+from retrograd.quantizers.soft_residual import CodeScores, Scoring, SoftCodes, SoftResidual
 from retrograd.types import State
 
 HEADS = ("tied", "fresh", "copied")
@@ -45,7 +41,9 @@ class GeometricIndex:
     space: DualEncoder = field(default_factory=DualEncoder)
     """Request and document towers."""
 
-    quantizer: SoftResidual = field(default_factory=SoftResidual)
+    quantizer: SoftResidual | LearnedTokens = field(default_factory=SoftResidual)
+    """What gives document vectors their codes."""
+
     decoder: Any = field(default_factory=LevelNetworks)
     """`LevelNetworks` or `CausalTransformer`."""
 
@@ -69,10 +67,21 @@ class GeometricIndex:
     """Inner width of the heads that turn the query for each level, for a look-ahead by `routed` cosines
     (see `models.routing`): 0 makes them linear, -1 leaves them out."""
 
+    shared_scale: bool = False
+    """True: decoder and quantiser score with one scale, the quantiser's."""
+
+    usage_decay: float = 0.0
+    """Decay of the running shares of the codes that are wanted and used in training, which some settings
+    of the objectives read; about 1 / (1 - decay) steps count. 0 keeps none."""
+
     def __post_init__(self) -> None:
         for name, choices in (("heads", HEADS), ("inputs", INPUTS), ("skip", SKIPS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        if self.shared_scale and self.scoring != self.quantizer.scoring:
+            raise ValueError("shared_scale needs the same scoring in quantizer and model")
+        if not 0 <= self.usage_decay < 1:
+            raise ValueError(f"usage_decay={self.usage_decay} must be in [0, 1)")
 
     def fit(self, texts: Sequence[str]) -> State:
         """What the towers learn of the collection."""
@@ -139,14 +148,20 @@ class GeometricIndexModel(nn.Module):
         self.body = config.decoder.build(space.dimensions, self.depth)
         if config.skip == "remaining":
             start_from_zero(self.body.last_layers())
-        self.scores = CodeScores(config.scoring, self.depth, space.dimensions)
+        if not config.shared_scale:
+            self.scores = CodeScores(config.scoring, self.depth, space.dimensions)
         self.begin = nn.Parameter(torch.randn(space.dimensions) * space.dimensions**-0.5)
         if config.router >= 0:
             self.router = Router(self.depth, space.dimensions, config.router)
             self.route = self.router.turn
         self.nodes: Nodes | None = None
         """Where documents stood when a stage began; for objectives that follow lists through the index."""
-        self.own_heads = nn.ParameterList() if config.heads == "tied" else _untied(config.heads, codebooks)
+        starts = [self.quantizer.codebook(level).detach() for level in range(self.depth)]
+        self.own_heads = nn.ParameterList() if config.heads == "tied" else _untied(config.heads, starts)
+        self.wanted, self.used = (
+            RunningShares(self.level_sizes, config.usage_decay) if config.usage_decay else None
+            for _ in range(2)
+        )
 
     # the space: what makes vectors
 
@@ -222,7 +237,7 @@ class GeometricIndexModel(nn.Module):
 
     def restart_codes(self, vectors: np.ndarray, seed: int) -> None:
         """Start the codes again as clusters of (n, d) document vectors of the present space."""
-        books = cosine_codebooks(vectors, self.level_sizes, seed=seed)
+        books = self.quantizer.clusters(vectors, seed)
         sizes = tuple(len(book) for book in books)
         if sizes != self.level_sizes:  # fewer distinct residuals than codes: the rest stays where it is
             books = tuple(
@@ -241,7 +256,7 @@ class GeometricIndexModel(nn.Module):
 
     def head(self, level: int) -> Tensor:
         """(K, d): what the decoder's output of a level is compared with."""
-        table: Tensor = self.own_heads[level] if len(self.own_heads) else self.quantizer.codebooks[level]
+        table: Tensor = self.own_heads[level] if len(self.own_heads) else self.quantizer.codebook(level)
         return table
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
@@ -268,7 +283,12 @@ class GeometricIndexModel(nn.Module):
         hidden = self.body(self._inputs(query.unsqueeze(1), before, last), query, memory)
         if self.config.skip == "remaining":
             hidden = hidden + query.unsqueeze(1) - before
-        return [self.scores(hidden[:, level], self.head(level), level) for level in range(self.depth)]
+        return [self._scores(hidden[:, level], level) for level in range(self.depth)]
+
+    def _scores(self, hidden: Tensor, level: int) -> Tensor:
+        scorer = self.quantizer.scores if self.config.shared_scale else self.scores
+        scores: Tensor = scorer(hidden, self.head(level), level)
+        return scores
 
     def _inputs(self, query: Tensor, before: Tensor, last: Tensor) -> Tensor:
         if self.config.inputs == "cumulative":
@@ -296,11 +316,12 @@ class GeometricIndexModel(nn.Module):
         hidden, body = self.body.step(cache.body, inputs, query, parent)
         if self.config.skip == "remaining":
             hidden = hidden + query - codes
-        return self.scores(hidden, self.head(level), level), GeometricCache(body, query, codes)
+        return self._scores(hidden, level), GeometricCache(body, query, codes)
 
 
-def _untied(heads: str, codebooks: Sequence[np.ndarray]) -> nn.ParameterList:
-    copies = [torch.from_numpy(np.array(book, np.float32)) for book in codebooks]
+def _untied(heads: str, codebooks: Sequence[Tensor]) -> nn.ParameterList:
     if heads == "copied":
-        return nn.ParameterList(nn.Parameter(copy) for copy in copies)
-    return nn.ParameterList(nn.Parameter(torch.randn_like(copy) * copy.shape[1] ** -0.5) for copy in copies)
+        return nn.ParameterList(nn.Parameter(book.clone()) for book in codebooks)
+    return nn.ParameterList(
+        nn.Parameter(torch.randn_like(book) * book.shape[1] ** -0.5) for book in codebooks
+    )

@@ -22,6 +22,9 @@ from retrograd.models.trainable_bert import TrainableBert
 from retrograd.progress import track
 from retrograd.types import TextEncoder
 
+POOLS = ("mean", "first", "attention")
+"""How the states of a text's tokens become its vector."""
+
 QUIET = 16
 """Up to so many batches no progress is shown."""
 
@@ -102,15 +105,16 @@ class HeadedTowers(Towers):
 
 
 class FineTunedTower(Towers):
-    """One BERT for both sides, mean-pooled, that learns. Prepared texts are ragged token ids.
+    """One BERT for both sides, pooled, that learns. Prepared texts are ragged token ids.
 
     Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3.
     """
 
-    def __init__(self, encoder: SentenceEncoder, dropout: float) -> None:
+    def __init__(self, encoder: SentenceEncoder, dropout: float, pool: str = "mean") -> None:
         super().__init__()
         self.bert = TrainableBert(encoder, dropout)
         self.dimensions, self.fingerprint = encoder.dimensions, encoder.fingerprint
+        self.pool = TokenPool(pool, self.dimensions)
 
     def prepare(self, texts: Sequence[str], role: Role) -> Ragged:
         """Token ids, int32."""
@@ -127,23 +131,24 @@ class FineTunedTower(Towers):
     def forward(self, batch: dict[str, Tensor], role: Role) -> Tensor:
         """(B, d) unit vectors."""
         del role
-        return mean_pool(self.bert(batch), batch["where"])
+        return self.with_tokens(batch)[0]
 
     def with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory]:
-        """(B, d) unit vectors and the states they are the mean of."""
+        """(B, d) unit vectors and the states they are pooled from."""
         states = self.bert(batch)
-        return mean_pool(states, batch["where"]), Memory(states, batch["where"])
+        return self.pool(states, batch["where"]), Memory(states, batch["where"])
 
 
 class PooledTower(Towers):
-    """Any input encoder of `models.inputs`, its memory averaged: an own transformer, a local T5.
+    """Any input encoder of `models.inputs`, its memory pooled: an own transformer, a local T5.
 
     Both sides share it, and it has no frozen start: it must be trained.
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, pool: str = "mean") -> None:
         super().__init__()
         self.encoder, self.dimensions, self.fingerprint = encoder, encoder.width, encoder.fingerprint
+        self.pool = TokenPool(pool, self.dimensions)
 
     def prepare(self, texts: Sequence[str], role: Role) -> Any:
         """What the encoder makes of the texts."""
@@ -165,9 +170,29 @@ class PooledTower(Towers):
         return self.with_tokens(batch)[0]
 
     def with_tokens(self, batch: dict[str, Tensor]) -> tuple[Tensor, Memory]:
-        """(B, d) unit vectors and the memory they are the mean of."""
+        """(B, d) unit vectors and the memory they are pooled from."""
         memory = self.encoder(batch)
-        return mean_pool(memory.states, memory.where), memory
+        return self.pool(memory.states, memory.where), memory
+
+
+class TokenPool(nn.Module):
+    """One of `POOLS`. `attention` weighs the states by a learnt direction and starts at the mean."""
+
+    def __init__(self, kind: str, width: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            self.direction = nn.Parameter(torch.zeros(width))
+
+    def forward(self, states: Tensor, where: Tensor) -> Tensor:
+        """(B, L, d) states inside `where` (B, L) -> (B, d) unit vectors."""
+        if self.kind == "mean":
+            return mean_pool(states, where)
+        if self.kind == "first":
+            return F.normalize(states[:, 0], dim=-1)
+        logits = states @ self.direction
+        weights = logits.masked_fill(~where, torch.finfo(logits.dtype).min).softmax(dim=-1)
+        return F.normalize((weights.unsqueeze(-1) * states).sum(dim=1), dim=-1)
 
 
 class ResidualHead(nn.Module):

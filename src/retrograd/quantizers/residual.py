@@ -6,6 +6,7 @@ Shapes: n vectors, d dimensions, m levels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,25 +25,31 @@ class ResidualQuantizer:
     """m matrices (codes, d) float32."""
 
     @classmethod
-    def fit(cls, vectors: np.ndarray, levels: int, codes: int, *, seed: int) -> ResidualQuantizer:
+    def fit(
+        cls, vectors: np.ndarray, levels: int, codes: int | Sequence[int], *, seed: int
+    ) -> ResidualQuantizer:
         """k-means on the vectors, then on what is left of them, `levels` times.
 
         Args:
             vectors: (n, d) finite, n >= 1.
             levels: m, at least 1.
-            codes: centres per level; fewer where fewer distinct residuals exist.
+            codes: centres per level, one number for all or one for each; fewer where fewer distinct
+                residuals exist.
 
         Raises:
-            InputError: no level, or what `kmeans` refuses.
+            InputError: no level, not a number for each, or what `kmeans` refuses.
 
         >>> ResidualQuantizer.fit(np.eye(4), 2, 2, seed=0).encode(np.eye(4)).shape
         (4, 2)
         """
         if levels < 1:
             raise InputError(f"levels={levels} must be at least 1")
+        counts = [codes] * levels if isinstance(codes, int) else list(codes)
+        if len(counts) != levels:
+            raise InputError(f"{len(counts)} numbers of codes do not fit {levels} levels")
         residual, codebooks = np.asarray(vectors, np.float32), []
-        for level in range(levels):
-            codebook, assignment = kmeans(residual, codes, seed=(seed, level))
+        for level, count in enumerate(counts):
+            codebook, assignment = kmeans(residual, count, seed=(seed, level))
             residual = residual - codebook[assignment]
             codebooks.append(codebook)
         return cls(tuple(codebooks))

@@ -8,7 +8,7 @@ Shapes: n vectors, d dimensions, m levels, K codes of a level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import log
 from typing import NamedTuple
@@ -20,12 +20,14 @@ from torch import Tensor, nn
 
 from retrograd.quantizers.codebooks import check_width
 from retrograd.quantizers.kmeans import kmeans
+from retrograd.quantizers.residual import ResidualQuantizer
 
 GRADIENTS = ("gumbel", "ste", "detached")
 RESIDUALS = ("soft", "hard")
 CODE_VECTORS = ("raw", "unit")
 LABELS = ("clean", "noisy")
 SCALES = ("learned", "per_level", "fixed", "none", "inverse_sqrt")
+CLUSTERS = ("cosine", "euclidean")
 MAX_SCALE = 100.0
 """Cap of a learned factor on a cosine."""
 
@@ -80,12 +82,22 @@ class SoftResidual:
     labels: str = "clean"
     """Target ids are the argmax of the scores as they are (`clean`) or with the noise (`noisy`)."""
 
+    centre: float = 0.0
+    """Decay of a running mean of the vectors, which the first level takes from vectors and codes before
+    it compares them: what all documents share says nothing about any of them. 0 takes nothing."""
+
+    clusters: str = "cosine"
+    """How codes that start again are clustered: by `cosine`, as they are scored, or `euclidean`."""
+
     def __post_init__(self) -> None:
         _one_of("gradient", self.gradient, GRADIENTS)
         _one_of("code_vectors", self.code_vectors, CODE_VECTORS)
         _one_of("train_residual", self.train_residual, RESIDUALS)
         _one_of("index_residual", self.index_residual, RESIDUALS)
         _one_of("labels", self.labels, LABELS)
+        _one_of("clusters", self.clusters, CLUSTERS)
+        if not 0 <= self.centre < 1:
+            raise ValueError(f"centre={self.centre} must be in [0, 1)")
 
     def build(self, codebooks: Sequence[np.ndarray]) -> SoftResidualQuantizer:
         """The module, its codes started at `codebooks`, (K, d) each."""
@@ -132,6 +144,10 @@ class SoftCodes:
     reconstruction: Tensor
     """(n, d): the sum over all levels, with the gradient to codes and vectors whatever the decoder's."""
 
+    parts: Tensor
+    """(n, m, d): what each level adds to the vectors, before it is rounded to a code of its own where it
+    is rounded at all."""
+
     residuals: Tensor
     """(n, m, d): what each level was given."""
 
@@ -158,6 +174,8 @@ class SoftResidualQuantizer(nn.Module):
         codebooks: (K, d) starting codes of each level.
     """
 
+    centre: Tensor
+
     def __init__(self, config: SoftResidual, codebooks: Sequence[np.ndarray]) -> None:
         super().__init__()
         self.config = config
@@ -165,17 +183,35 @@ class SoftResidualQuantizer(nn.Module):
             nn.Parameter(torch.tensor(np.asarray(book, np.float32))) for book in codebooks
         )
         self.scores = CodeScores(config.scoring, len(codebooks), self.codebooks[0].shape[1])
+        if config.centre:
+            self.register_buffer("centre", self.codebooks[0].detach().mean(dim=0))
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
         """K of each level."""
         return tuple(len(book) for book in self.codebooks)
 
+    @property
+    def softens(self) -> bool:
+        """Training mixes the codes by a softmax of their plain scores."""
+        return self.config.gradient != "ste" and not self.config.centre
+
+    def clusters(self, vectors: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+        """Codes that (n, d) vectors suggest: per level (K', d), K' at most K."""
+        return starting_codebooks(vectors, self.level_sizes, seed=seed, clusters=self.config.clusters)
+
+    @torch.no_grad()
     def restart(self, codebooks: Sequence[np.ndarray]) -> None:
         """Put other codes of the same shapes in their place."""
-        with torch.no_grad():
-            for book, start in zip(self.codebooks, codebooks, strict=True):
-                book.copy_(torch.as_tensor(start))
+        for book, start in zip(self.codebooks, codebooks, strict=True):
+            book.copy_(torch.as_tensor(start))
+        if self.config.centre:
+            self.centre.copy_(self.codebooks[0].mean(dim=0))
+
+    def codebook(self, level: int) -> Tensor:
+        """(K, d): the codes of a level as they are learnt."""
+        codes: Tensor = self.codebooks[level]
+        return codes
 
     def vectors(self, level: int) -> Tensor:
         """(K, d): the code vectors of a level as they are summed."""
@@ -189,6 +225,8 @@ class SoftResidualQuantizer(nn.Module):
             temperature: of the softmax, above 0 (equation 6).
             noise: factor on the Gumbel noise, at least 0; only `gumbel` and `detached` draw any.
         """
+        if self.config.centre and self.training:
+            self._follow(vectors)
         residual, total = vectors, torch.zeros_like(vectors)
         steps = []
         for level in range(len(self.codebooks)):
@@ -197,10 +235,12 @@ class SoftResidualQuantizer(nn.Module):
             residual = residual - (step.hard.detach() if self._hard_residual else step.soft)
             total = total + step.soft
         residuals, codes, soft, hard, usage = zip(*steps, strict=True)
+        parts = torch.stack(soft, dim=1)
         return SoftCodes(
             codes=torch.stack(codes, dim=1),
-            prefixes=self._prefixes(vectors, torch.stack(soft, dim=1)),
+            prefixes=self._prefixes(vectors, parts),
             reconstruction=total,
+            parts=parts,
             residuals=torch.stack(residuals, dim=1),
             assigned=torch.stack(hard, dim=1),
             usage=usage,
@@ -210,8 +250,21 @@ class SoftResidualQuantizer(nn.Module):
     def _hard_residual(self) -> bool:
         return self.config.gradient == "ste" or self.config.train_residual == "hard"
 
+    @torch.no_grad()
+    def _follow(self, vectors: Tensor) -> None:
+        mean = vectors.mean(dim=0)
+        step = (mean - self.centre) * (1 - self.config.centre)
+        self.centre.add_(torch.where(torch.isfinite(step).all(), step, 0.0))
+
+    def _scores(self, residual: Tensor, level: int) -> Tensor:
+        book = self.codebooks[level]
+        if level == 0 and self.config.centre:
+            residual, book = residual - self.centre, book - self.centre
+        scores: Tensor = self.scores(residual, book, level)
+        return scores
+
     def _level(self, residual: Tensor, level: int, temperature: float, noise: float) -> _Level:
-        scores, vectors = self.scores(residual, self.codebooks[level], level), self.vectors(level)
+        scores, vectors = self._scores(residual, level), self.vectors(level)
         if self.config.gradient == "ste":
             code = scores.argmax(dim=-1)
             hard = F.embedding(code, vectors)
@@ -236,7 +289,7 @@ class SoftResidualQuantizer(nn.Module):
         """(n, d) vectors to (n, m) int64 codes, without noise."""
         residual, codes = vectors, []
         for level in range(len(self.codebooks)):
-            scores, table = self.scores(residual, self.codebooks[level], level), self.vectors(level)
+            scores, table = self._scores(residual, level), self.vectors(level)
             codes.append(scores.argmax(dim=-1))
             soft = self.config.index_residual == "soft"
             residual = residual - (scores.softmax(dim=-1) @ table if soft else table[codes[-1]])
@@ -244,9 +297,12 @@ class SoftResidualQuantizer(nn.Module):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """(n, m) codes to (n, m, d): the code vector of each level, differentiable in the codebooks."""
-        return torch.stack(
-            [F.embedding(codes[:, level], self.vectors(level)) for level in range(codes.shape[1])], dim=1
-        )
+        return look_up(codes, self.vectors)
+
+
+def look_up(codes: Tensor, vectors: Callable[[int], Tensor]) -> Tensor:
+    """(n, m) codes to (n, m, d), where `vectors(level)` are the (K, d) code vectors of a level."""
+    return torch.stack([F.embedding(codes[:, at], vectors(at)) for at in range(codes.shape[1])], dim=1)
 
 
 def gumbel_like(scores: Tensor) -> Tensor:
@@ -259,6 +315,32 @@ def gumbel_like(scores: Tensor) -> Tensor:
     tiny = torch.finfo(scores.dtype).tiny
     noise: Tensor = -(-(uniform.clamp_(min=tiny).log_())).clamp_(min=tiny).log_()
     return noise
+
+
+def starting_codebooks(
+    vectors: np.ndarray, codes: Sequence[int], *, seed: int, clusters: str = "cosine"
+) -> tuple[np.ndarray, ...]:
+    """Starting codes by one of `CLUSTERS`; see `cosine_codebooks` and `ResidualQuantizer.fit`.
+
+    >>> [book.shape for book in starting_codebooks(np.eye(4), (2, 3), seed=0, clusters="euclidean")]
+    [(2, 4), (3, 4)]
+    """
+    if clusters == "euclidean":
+        return ResidualQuantizer.fit(vectors, len(codes), codes, seed=seed).codebooks
+    return cosine_codebooks(vectors, codes, seed=seed)
+
+
+def starting_codes(
+    vectors: np.ndarray, codebooks: Sequence[np.ndarray], *, clusters: str = "cosine"
+) -> np.ndarray:
+    """(n, d) vectors to (n, m) int64 codes of `starting_codebooks`, compared as they were clustered.
+
+    Raises:
+        InputError: vectors of another width than the codebooks.
+    """
+    if clusters == "euclidean":
+        return ResidualQuantizer(tuple(codebooks)).encode(vectors)
+    return encode_by_cosine(vectors, codebooks)
 
 
 def cosine_codebooks(vectors: np.ndarray, codes: Sequence[int], *, seed: int) -> tuple[np.ndarray, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from retrograd.errors import InputError
 from retrograd.recipe import Recipe
-from retrograd.recipes import dense, dgi, dsi, generative, genre, hybrid, lexical, memory, ultron
+from retrograd.recipes import dense, dgi, dsi, generative, genre, hybrid, joint, lexical, memory, ultron
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "bm25": lexical.bm25,
@@ -21,9 +21,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "hybrid_rrf_dual_encoder": hybrid.hybrid_rrf_dual_encoder,
     "click_memo": memory.click_memo,
     "generative": generative.generative,
+    "dgi_plus": dgi.dgi_plus,
+    "dgi_plus_hybrid": dgi.dgi_plus_hybrid,
     "dgi": dgi.dgi,
     "two_stage": dgi.two_stage,
     "two_stage_dot": dgi.two_stage_dot,
+    "unisearch_like": joint.unisearch_like,
     "dsi_atomic": dsi.dsi_atomic,
     "dsi_naive": dsi.dsi_naive,
     "dsi_semantic": dsi.dsi_semantic,

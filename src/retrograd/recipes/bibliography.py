@@ -101,4 +101,19 @@ BIBTEX: dict[str, str] = {
   author={Wang and others},
   year={2026}, eprint={2603.10409}, archivePrefix={arXiv}
 }""",
+    "chen2025unisearch": """@article{chen2025unisearch,
+  title={{UniSearch}: Rethinking Search System with a Unified Generative Architecture},
+  author={Chen, Jiahui and Jiang, Xiaoze and Wang, Zhibo and Zhu, Quanzhi and Zhao, Junyao and others},
+  year={2025}, eprint={2509.06887}, archivePrefix={arXiv}
+}""",
+    "zhu2024simvq": """@article{zhu2024simvq,
+  title={Addressing Representation Collapse in Vector Quantized Models with One Linear Layer},
+  author={Zhu, Yongxin and Li, Bocheng and Xin, Yifei and Xia, Zhihua and Xu, Linli},
+  year={2024}, eprint={2411.02038}, archivePrefix={arXiv}
+}""",
+    "khandelwal2020knnlm": """@inproceedings{khandelwal2020knnlm,
+  title={Generalization through Memorization: Nearest Neighbor Language Models},
+  author={Khandelwal, Urvashi and Levy, Omer and Jurafsky, Dan and Zettlemoyer, Luke and Lewis, Mike},
+  booktitle={ICLR}, year={2020}, eprint={1911.00172}, archivePrefix={arXiv}
+}""",
 }

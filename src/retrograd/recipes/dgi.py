@@ -15,7 +15,12 @@ from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.text_encoder import MiniLM
 from retrograd.quantizers.soft_residual import Scoring
 from retrograd.recipe import Mix, Rate, Recipe, Stage
+from retrograd.recipes.dense import dual_encoder_lexical
+from retrograd.search.combine import Fuse
 from retrograd.search.geometric import GeometricBeam
+from retrograd.search.lexical import Lexical
+from retrograd.search.query_memory import QueryMemory
+from retrograd.training.objectives.guidance import GuidedIndexing
 from retrograd.training.objectives.indexing import JointIndexing
 
 
@@ -67,4 +72,47 @@ def two_stage_dot() -> Recipe:
         name="two_stage_dot",
         summary="two_stage with dot-product heads",
         model=replace(parent.model, scoring=dot, quantizer=quantizer),
+    )
+
+
+def dgi_plus() -> Recipe:
+    """What measured best: a space that holds words too, then ids of it, then a decoder led by a teacher.
+
+    The decoder, BM25 as planner and the cosine at the leaves share the work; queries that were judged
+    before are remembered.
+    """
+    space = dual_encoder_lexical()
+    led = (Rate(part="space", factor=0.0), Rate(part="quantizer", factor=0.0))
+    guide = replace(
+        space.stages[1],
+        name="guide",
+        objective=GuidedIndexing(routing=0.0),
+        min_steps=1500,
+        max_steps=1500,
+        batch_size=128,
+        learning_rate=1e-3,
+        rates=led,
+    )
+    beam = GeometricBeam(leaves=80, rank="cosine", decoder_weight=0.3, planner=Lexical())
+    return replace(
+        space,
+        name="dgi_plus",
+        summary="learned codes of a distilled space, a guided decoder, exact cosine at the leaves",
+        docids=LearnedCodes(encoder=MiniLM(), codes=(256, 256)),
+        model=GeometricIndex(space=space.model, heads="copied"),
+        stages=(*space.stages, guide),
+        search=QueryMemory(then=beam, temperature=0.02),
+        cites=("wang2026dgi", *space.cites, "zeng2023ripor", "khandelwal2020knnlm"),
+        tune_fraction=0.0,
+    )
+
+
+def dgi_plus_hybrid() -> Recipe:
+    """`dgi_plus` and BM25 added up, each standardised per query."""
+    parent = dgi_plus()
+    return replace(
+        parent,
+        name="dgi_plus_hybrid",
+        summary="dgi_plus joined with BM25",
+        search=Fuse(parts=(parent.search, Lexical()), rule="z_score", weights=(1.0, 0.5)),
     )

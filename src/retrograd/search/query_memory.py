@@ -105,7 +105,7 @@ class QueryMemorySearcher:
     def __init__(self, config: QueryMemory, then: Searcher, parts: Parts, memory: Remembered) -> None:
         self._config, self._then, self._memory = config, then, memory
         self._model: VectorModel = parts.model
-        self._vectors, self._corpus = document_vectors(parts), parts.corpus
+        self._vectors, self._corpus, self._table = document_vectors(parts), parts.corpus, parts.table
 
     @property
     def vectors_scored_per_query(self) -> float | None:
@@ -131,9 +131,16 @@ class QueryMemorySearcher:
         missing = np.asarray(sorted(gain.keys() - by_row.keys()), np.int64)
         cosines = inner_products(self._vectors, missing, vector).tolist()
         ids = self._corpus.ids
-        by_row |= {row: Hit(ids[row], cos) for row, cos in zip(missing.tolist(), cosines, strict=True)}
+        by_row |= {
+            row: Hit(ids[row], cos, self._path(row))
+            for row, cos in zip(missing.tolist(), cosines, strict=True)
+        }
         summed = (
             (hit.score + self._config.weight * gain.get(row, 0.0), row, hit) for row, hit in by_row.items()
         )
         best = sorted(summed, key=lambda entry: (-entry[0], entry[1]))[:k]
         return tuple(replace(hit, score=score) for score, _, hit in best)
+
+    def _path(self, row: int) -> tuple[int, ...]:
+        """The key of a document that nobody generated."""
+        return () if self._table is None else self._table.key(int(self._table.keys_of(row)[0]))

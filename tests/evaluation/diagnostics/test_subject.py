@@ -67,6 +67,8 @@ def test_a_model_with_codes_is_asked_for_them_and_for_its_scale():
     found = module._relaxation(model)
     assert found == Relaxation(scale=(pytest.approx(20), pytest.approx(5)), cosine=False)
     assert module._relaxation(Codes([])) is None
+    model.quantizer = SoftResidual(gradient="ste").build([np.eye(3, dtype=np.float32)] * 2)
+    assert module._relaxation(model) is None, "codes that were never soft have no relaxation"
 
 
 def test_searching_in_parts_changes_no_answer(dataset, tmp_path):

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from retrograd.docid_table import DocidTable
+from retrograd.errors import InputError
 from retrograd.models.dual_encoder import DualEncoder
 from retrograd.models.geometric_decoder import LevelNetworks
 from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.quantizers.codebooks import codebooks_to_state
+from retrograd.quantizers.learned_tokens import LearnedTokens
+from retrograd.quantizers.soft_residual import SoftResidual
 from retrograd.training.batches import Batch
 from retrograd.training.objectives.indexing import JointIndexing
 
@@ -22,11 +25,15 @@ TEXTS = ["red fox", "green bird sings", "lazy dog runs", "blue whale", "old owl"
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     monkeypatch.setenv("RETROGRAD_CACHE", str(tmp_path))
+    return index()
+
+
+def index(**choices):
     rng = np.random.default_rng(0)
     books = tuple(rng.standard_normal((size, D)).astype(np.float32) for size in SIZES)
     table = DocidTable.from_keys([[0, 0]], [0], ["a"], level_sizes=SIZES, state=codebooks_to_state(books))
     space = DualEncoder(encoder=TfidfSvd(dimensions=D), dropout=0.0)
-    config = GeometricIndex(space=space, decoder=LevelNetworks(hidden=6))
+    config = GeometricIndex(space=space, decoder=LevelNetworks(hidden=6), **choices)
     built = config.build(config.fit(TEXTS), table, 0)
     torch.manual_seed(5)
     with torch.no_grad():
@@ -119,6 +126,94 @@ def test_a_document_asked_for_twice_is_its_own_negative_unless_masked(model):
     assert literal == pytest.approx(np.log(3), rel=1e-6)
 
 
+def test_a_learnt_temperature_is_the_inverse_of_the_spaces_scale(model):
+    with torch.no_grad():
+        model.space.log_scale.fill_(np.log(20.0))
+    for contrast in ("vector", "parts"):
+        learnt = JointIndexing(contrastive_temperature=0.0, noise=0.0, contrast=contrast)
+        fixed = JointIndexing(contrastive_temperature=0.05, noise=0.0, contrast=contrast)
+        found, expected = (one(model, batch([3, 0, 4]))["contrastive"] for one in (learnt, fixed))
+        assert found.item() == pytest.approx(expected.item())
+        model.space.log_scale.grad = None
+        found.backward()
+        assert model.space.log_scale.grad.abs() > 0
+
+
+@pytest.mark.parametrize("quantizer", [SoftResidual(), LearnedTokens()], ids=["soft", "tokens"])
+@pytest.mark.parametrize("mask", [False, True])
+def test_parts_are_set_against_the_request_sum_by_sum(model, quantizer, mask):
+    del model  # its cache
+    model, given = index(quantizer=quantizer), batch([3, 0, 3])
+    objective = JointIndexing(contrast="parts", noise=0.0, mask_duplicates=mask)
+    found = objective(model, given)["contrastive"].item()
+    queries = model.embed_queries(given.inputs).detach().numpy()
+    documents = model.embed_documents(given.document_inputs(given.documents))
+    parts = model.quantise(documents, temperature=1.0, noise=0.0).parts.detach().numpy()
+    expected = 0.0
+    for level in range(len(SIZES)):
+        sums = unit(parts[:, : level + 1].sum(axis=1))
+        scores = np.exp(queries @ sums.T / 0.05)
+        if mask:  # rows 0 and 2 ask for the same document: it stands among the candidates once
+            scores[:, 2] = 0
+        expected -= np.log(scores[range(3), [0, 1, 0 if mask else 2]] / scores.sum(1)).mean()
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_objective_of_learnt_tokens_reaches_all_they_are_made_of(model):
+    del model
+    model = index(quantizer=LearnedTokens()).train()
+    objective = JointIndexing(contrast="parts", reconstruction=0.0, diversity=0.0)
+    terms = objective(model, batch([3, 0, 4]))
+    assert set(terms) == {"contrastive", "next_code", "commitment"}
+    torch.stack(list(terms.values())).sum().backward()
+    for weight in (*model.quantizer.mixes, *model.quantizer.maps.parameters()):
+        assert weight.grad.abs().max() > 0
+    assert model.space.towers.document_head.change[-1].weight.grad.abs().max() > 0
+
+
+def test_popularity_is_given_to_the_loss_so_that_the_scores_need_not_learn_it(model):
+    del model
+    model, keys = index(usage_decay=0.75).train(), torch.tensor([[0, 1], [0, 2], [2, 0]])
+    given = batch([3, 0, 4], keys=keys)
+    objective = JointIndexing(targets="table", popularity=0.5)
+    found = objective(model, given)["next_code"].item()
+    prefixes = model.quantizer.lookup(keys).cumsum(dim=1)
+    scores = [level.detach().numpy() for level in model.code_scores(model.encode(given.inputs), prefixes)]
+    expected = 0.0
+    for level, size in enumerate(SIZES):
+        counts = np.bincount(keys[:, level].numpy(), minlength=size)
+        shares = 0.75 / size + 0.25 * counts / 3
+        logits = scores[level] + 0.5 * np.log(shares + 1e-8)
+        chosen = logits[range(3), keys[:, level].numpy()]
+        expected += (np.log(np.exp(logits).sum(1)) - chosen).mean()
+        np.testing.assert_allclose(model.wanted.eval()([])[level], shares, rtol=1e-6)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_running_usage_has_its_own_value_and_the_gradient_of_the_batch(model):
+    del model
+    model, given = index(usage_decay=0.75).train(), batch([3, 0, 4])
+    objective = JointIndexing(noise=0.0, usage="running")
+    vectors = model.embed_documents(given.document_inputs(torch.unique(given.documents)))
+    usage = model.quantise(vectors, temperature=1.0, noise=0.0).usage
+    expected, slopes = 0.0, []
+    for size, now in zip(SIZES, usage, strict=True):
+        mean = 0.75 / size + 0.25 * now.detach()
+        expected += float((mean * (mean + 1e-8).log()).sum())
+        slopes.append((mean + 1e-8).log() + mean / (mean + 1e-8))
+    weights = list(model.quantizer.codebooks)
+    by_hand = torch.autograd.grad(sum((s * u).sum() for s, u in zip(slopes, usage, strict=True)), weights)
+    found = objective(model, given)["diversity"]
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(found, weights), by_hand, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("wish", [{"popularity": 1.0}, {"usage": "running"}])
+def test_settings_that_need_running_shares_say_so(model, wish):
+    with pytest.raises(InputError, match="usage_decay"):
+        JointIndexing(**wish)(model, batch([3, 0, 4]))
+
+
 def test_temperature_falls_exponentially_and_noise_as_told():
     objective = JointIndexing(noise_decay="linear")
     assert objective.schedule(0.0) == (1.0, 1.0)
@@ -141,3 +236,7 @@ def test_bad_settings_are_refused():
         JointIndexing(targets="dreams")
     with pytest.raises(ValueError, match="temperatures"):
         JointIndexing(temperature_end=0.0)
+    with pytest.raises(ValueError, match="contrast"):
+        JointIndexing(contrast="whole")
+    with pytest.raises(ValueError, match="fixed index"):
+        JointIndexing(targets="table", contrast="parts")

@@ -21,6 +21,7 @@ from retrograd.evaluation.diagnostics.codes import (
     first_keys,
     health_of_codes,
 )
+from retrograd.evaluation.diagnostics.estimators import EstimatorBias, estimator_bias
 from retrograd.evaluation.diagnostics.gradients import (
     GradientDraws,
     GradientSummary,
@@ -61,6 +62,7 @@ __all__ = [
     "CodeModel",
     "Diagnosis",
     "Drift",
+    "EstimatorBias",
     "GradientDraws",
     "GradientSummary",
     "Hubness",
@@ -80,6 +82,7 @@ __all__ = [
     "diagnose",
     "drift",
     "effective_rank",
+    "estimator_bias",
     "first_keys",
     "gini",
     "gradient_draws",

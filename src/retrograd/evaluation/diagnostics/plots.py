@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MOST_LEVELS = 6
 """Levels drawn side by side; ids of more are words or long strings."""
 
+FEW = 3
+"""So many systems have their names inside the panel; those of more stand above it."""
+
 _DASHES = (0, (4, 3))
 
 
@@ -102,8 +105,15 @@ def hubness_figure(hubs: Mapping[str, Hubness], path: Path) -> None:
         tail.set_title(f"Documents in so many top-{chance.k} lists")
         lorenz.set(xlabel="share of the documents, most shown first", ylabel="share of all answers")
         lorenz.set_title("Who is shown")
-        tail.legend(*_subject_first(tail), loc="upper right")
-        lorenz.legend(*_subject_first(lorenz), loc="lower right")
+        if len(hubs) <= FEW:
+            tail.legend(*_subject_first(tail), loc="upper right")
+            lorenz.legend(*_subject_first(lorenz), loc="lower right")
+        else:
+            handles, names = _subject_first(tail)
+            names = [
+                f"{text}, Gini {found.gini:.2f}" for text, found in zip(names, hubs.values(), strict=True)
+            ]
+            canvas.legend(handles, names, loc="outside upper left", ncols=2)
         footnote(canvas, f"{chance.num_lists:,} lists over {chance.num_documents:,} documents.")
         save(canvas, path)
 
@@ -153,7 +163,10 @@ def popularity_figure(audits: Mapping[str, PopularityAudit], path: Path) -> None
         panel.set_ylim(0, min(1.02, 1.25 * highest) or 1.0)
         panel.grid(axis="x", visible=False)
         panel.set_title(f"HitRate@{first.k} by popularity of what is wanted, head to tail")
-        panel.legend(loc="upper right", ncols=2)
+        if len(audits) <= FEW:
+            panel.legend(loc="upper right", ncols=2)
+        else:
+            canvas.legend(*panel.get_legend_handles_labels(), loc="outside upper left", ncols=4)
         footnote(
             canvas,
             "Under each part: times its documents were taken; queries that want one of them. "
@@ -252,7 +265,8 @@ def gradient_figure(logs: Mapping[str, Path], path: Path) -> None:
             panel.set_yscale("log")
             plain_decades(panel.yaxis)
         panel.set_title("Gradient norm before clipping")
-        panel.legend(loc="upper right")
+        # below the panel: spikes come early, late or both, so no corner is free for certain
+        canvas.legend(*panel.get_legend_handles_labels(), loc="outside lower left", ncols=2)
         save(canvas, path)
 
 

@@ -184,9 +184,10 @@ def _codes(
 
 
 def _relaxation(model: Any) -> Relaxation | None:
-    scores = getattr(getattr(model, "quantizer", None), "scores", None)
-    if scores is None:
+    quantizer = getattr(model, "quantizer", None)
+    if not getattr(quantizer, "softens", False):
         return None
+    scores = model.quantizer.scores
     scales = tuple(scores.scale(level).item() for level in range(len(model.codebooks)))
     return Relaxation(scale=scales, cosine=scores.config.cosine)
 

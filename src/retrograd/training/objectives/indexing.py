@@ -8,6 +8,7 @@ Shapes: B requests, U documents of the batch, m levels, d dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import Any
@@ -17,14 +18,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from retrograd.errors import InputError
-from retrograd.losses.contrastive import in_batch_contrastive
+from retrograd.losses.contrastive import in_batch_contrastive, residual_contrastive
+from retrograd.losses.popularity import balance_popularity
 from retrograd.losses.quantisation import commitment, negative_usage_entropy, reconstruction_angle
+from retrograd.models.running_shares import RunningShares
 from retrograd.quantizers.soft_residual import SoftCodes
 from retrograd.training.batches import Batch
 from retrograd.training.objectives.contrastive import candidates, no_false_negative
 
-DECAYS = ("constant", "linear", "cosine")
-TARGETS = ("model", "table")
+CHOICES = {
+    "noise_decay": ("constant", "linear", "cosine"),
+    "targets": ("model", "table"),
+    "contrast": ("vector", "parts"),
+    "usage": ("batch", "running"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,12 @@ class JointIndexing:
     """In `commitment`: how strongly residuals are pulled to codes."""
 
     contrastive_temperature: float = 0.05
+    """0 divides by none but takes the space's own learnt `scale` as factor."""
+
+    contrast: str = "vector"
+    """What of a document is set against the request: its `vector`, or the running sums of the quantiser's
+    `parts`, where each part is taught what those before it lack (`losses.contrastive`)."""
+
     mask_duplicates: bool = False
     """True: rows of the batch that share a document, or are known to answer the request too, are no
     negatives of each other."""
@@ -70,16 +83,25 @@ class JointIndexing:
     """Whose codes the decoder learns: the `model`'s quantiser as it is, or the `table`'s, which stay
     (then nothing but the contrast trains the document side)."""
 
+    popularity: float = 0.0
+    """How strongly the codes' popularity among the targets is balanced in `next_code`
+    (`losses.popularity`); 1 for scores that know nothing of it. Needs the model's `usage_decay`."""
+
+    usage: str = "batch"
+    """The shares whose entropy `diversity` is: of the `batch`, or `running` ones, whose gradient goes
+    through the batch undiminished. Those need the model's `usage_decay`."""
+
     restart: bool = False
     """Start the codes as clusters of the present document vectors, for stages that follow another."""
 
     def __post_init__(self) -> None:
-        if self.noise_decay not in DECAYS:
-            raise ValueError(f"noise_decay={self.noise_decay!r}; choose one of {', '.join(DECAYS)}")
-        if self.targets not in TARGETS:
-            raise ValueError(f"targets={self.targets!r}; choose one of {', '.join(TARGETS)}")
-        if min(self.temperature, self.temperature_end, self.contrastive_temperature) <= 0:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        if min(self.temperature, self.temperature_end) <= 0 or self.contrastive_temperature < 0:
             raise ValueError("temperatures must be positive")
+        if self.targets == "table" and (self.contrast, self.usage) != ("vector", "batch"):
+            raise ValueError("a fixed index has no parts and no usage to learn from; see targets")
 
     def begin(self, model: Any, document_vectors: Any, seed: int) -> None:
         """Called once before the first step. `document_vectors()`: (n, d) of the whole corpus."""
@@ -104,36 +126,70 @@ class JointIndexing:
         row_of = torch.searchsorted(columns, batch.documents)
         memory = model.encode(batch.inputs)
         documents = model.embed_documents(batch.document_inputs(columns))
-        terms = {"contrastive": self._contrast(memory.states[:, 0], documents, batch, columns)}
+        terms = {}
+        if self.contrast == "vector":
+            terms["contrastive"] = self._contrast(model, memory.states[:, 0], documents, batch, columns)
         if self.targets == "table":
             keys = batch.keys
             assert keys is not None, "a fixed index needs docids"
             prefixes = model.quantizer.lookup(keys).cumsum(dim=1)
-            terms["next_code"] = next_code_loss(model.code_scores(memory, prefixes), keys)
+            terms["next_code"] = self._next_code(model, memory, prefixes, keys)
         else:
-            terms |= self._indexing(model, batch, memory, documents, row_of)
+            found = self._quantise(model, batch, documents)
+            if self.contrast == "parts":
+                terms["contrastive"] = self._contrast(model, memory.states[:, 0], found.parts, batch, columns)
+            terms |= self._indexing(model, memory, documents, found, row_of)
         return {name: getattr(self, name) * term for name, term in terms.items() if getattr(self, name)}
 
-    def _indexing(
-        self, model: Any, batch: Batch, memory: Any, documents: Tensor, row_of: Tensor
-    ) -> dict[str, Tensor]:
+    def _quantise(self, model: Any, batch: Batch, documents: Tensor) -> SoftCodes:
+        """A document draws its noise once per batch, however many requests ask for it."""
         temperature, noise = self.schedule(batch.progress)
-        # a document draws its noise once per batch, however many requests ask for it
-        codes = _rows(model.quantise(documents, temperature=temperature, noise=noise), row_of)
+        found: SoftCodes = model.quantise(documents, temperature=temperature, noise=noise)
+        return found
+
+    def _indexing(
+        self, model: Any, memory: Any, documents: Tensor, found: SoftCodes, row_of: Tensor
+    ) -> dict[str, Tensor]:
+        codes = _rows(found, row_of)
         return {
-            "next_code": next_code_loss(model.code_scores(memory, codes.prefixes), codes.codes),
+            "next_code": self._next_code(model, memory, codes.prefixes, codes.codes),
             "reconstruction": reconstruction_angle(documents.index_select(0, row_of), codes.reconstruction),
             "commitment": commitment(codes.residuals, codes.assigned, beta=self.beta),
-            "diversity": negative_usage_entropy(codes.usage),
+            "diversity": negative_usage_entropy(self._usage(model, codes.usage)),
         }
 
-    def _contrast(self, queries: Tensor, documents: Tensor, batch: Batch, columns: Tensor) -> Tensor:
-        cosines = queries @ documents.T / self.contrastive_temperature
+    def _next_code(self, model: Any, memory: Any, prefixes: Tensor, codes: Tensor) -> Tensor:
+        scores = model.code_scores(memory, prefixes)
+        if self.popularity:
+            wanted = _running(model, "wanted")(code_shares(codes, model.level_sizes))
+            scores = [
+                balance_popularity(level, shares, strength=self.popularity)
+                for level, shares in zip(scores, wanted, strict=True)
+            ]
+        return next_code_loss(scores, codes)
+
+    def _usage(self, model: Any, usage: Sequence[Tensor]) -> Sequence[Tensor]:
+        if self.usage == "batch":
+            return usage
+        running = _running(model, "used")(usage)
+        return [mean + now - now.detach() for mean, now in zip(running, usage, strict=True)]
+
+    def _contrast(
+        self, model: Any, queries: Tensor, documents: Tensor, batch: Batch, columns: Tensor
+    ) -> Tensor:
+        """`documents`: (U, d) vectors, or (U, m, d) parts of them."""
         row_of = torch.searchsorted(columns, batch.documents)
-        if self.mask_duplicates:
-            return in_batch_contrastive(cosines, row_of, where=no_false_negative(batch, columns))
-        everyone = cosines.index_select(1, row_of)
-        return in_batch_contrastive(everyone, torch.arange(len(row_of), device=row_of.device))
+        where = no_false_negative(batch, columns) if self.mask_duplicates else None
+        positives = row_of if self.mask_duplicates else torch.arange(len(row_of), device=row_of.device)
+        if documents.ndim == 3:
+            everyone = documents if self.mask_duplicates else documents.index_select(0, row_of)
+            scale = 1 / self.contrastive_temperature if self.contrastive_temperature else model.scale
+            return residual_contrastive(queries, everyone, positives, scale=scale, where=where)
+        cosines = queries @ documents.T
+        learnt = not self.contrastive_temperature
+        cosines = cosines * model.scale if learnt else cosines / self.contrastive_temperature
+        everyone = cosines if self.mask_duplicates else cosines.index_select(1, row_of)
+        return in_batch_contrastive(everyone, positives, where=where)
 
 
 def next_code_loss(scores: list[Tensor], codes: Tensor) -> Tensor:
@@ -150,6 +206,28 @@ def next_code_loss(scores: list[Tensor], codes: Tensor) -> Tensor:
     """
     losses = [F.cross_entropy(level.float(), codes[:, at]) for at, level in enumerate(scores)]
     return torch.stack(losses).sum()
+
+
+def code_shares(codes: Tensor, level_sizes: Sequence[int]) -> list[Tensor]:
+    """(n, m) codes to the share of each code of each level: (K,) float.
+
+    >>> code_shares(torch.tensor([[0], [1], [1], [1]]), (2,))
+    [tensor([0.2500, 0.7500])]
+    """
+    return [
+        F.one_hot(codes[:, at], size).to(torch.get_default_dtype()).mean(dim=0)
+        for at, size in enumerate(level_sizes)
+    ]
+
+
+def _running(model: Any, name: str) -> RunningShares:
+    shares: RunningShares | None = getattr(model, name, None)
+    if shares is None:
+        raise InputError(
+            "popularity and running usage need the shares a model keeps of its codes; "
+            "give it a usage_decay, such as 0.99"
+        )
+    return shares
 
 
 def _rows(codes: SoftCodes, row_of: Tensor) -> SoftCodes:
