@@ -21,6 +21,12 @@ app.add_typer(recipes_app, name="recipes")
 
 System = Annotated[Path, typer.Argument(metavar="SYSTEM", help="Folder of a fitted system.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe, see `retrograd recipes list`.")]
+Requests = Annotated[
+    bool,
+    typer.Option(
+        "--requests", help="Take the rows of search_log.tsv as queries, each with what its asker took before."
+    ),
+]
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Dataset folder, for example in BEIR's layout.")
 ]
@@ -60,6 +66,7 @@ def fit(
         typer.Option("--set", metavar="PATH=VALUE", help="Change one field of the recipe; repeat for more."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same system.")] = 0,
+    requests: Requests = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoints of an interrupted fit.")
     ] = False,
@@ -74,10 +81,21 @@ def fit(
       retrograd fit bm25 --data DIR --out bm25-system
       retrograd fit generative --data DIR --out my-system --seed 1
       retrograd fit generative --data DIR --out my-system --set search.width=50 --set stages.0.max_steps=500
+      retrograd fit dgi_requests --data DIR --requests --out my-system
     """
     from retrograd.cli.fit import fit_command
 
-    fit_command(recipe, data, out, train_split, settings or [], seed, resume=resume, threads=threads)
+    fit_command(
+        recipe,
+        data,
+        out,
+        train_split,
+        settings or [],
+        seed,
+        requests=requests,
+        resume=resume,
+        threads=threads,
+    )
 
 
 @app.command()
@@ -139,6 +157,7 @@ def evaluate(
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write each system's TREC run.")
     ] = None,
+    requests: Requests = False,
     threads: Threads = 0,
 ) -> None:
     """Measure systems side by side.
@@ -153,7 +172,9 @@ def evaluate(
     from retrograd.cli.evaluate import Outputs, eval_command
 
     outputs = Outputs(markdown=markdown, png=png, run_dir=run_dir)
-    eval_command(systems, data, split, measures.split(","), k, baseline, outputs, threads=threads)
+    eval_command(
+        systems, data, split, measures.split(","), k, baseline, outputs, requests=requests, threads=threads
+    )
 
 
 @app.command()

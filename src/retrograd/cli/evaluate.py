@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrograd.cli.settings import number_of_answers, use_threads, without_cache
+from retrograd.cli.settings import number_of_answers, opened, use_threads, without_cache
 from retrograd.cli.show import console
 from retrograd.errors import InputError
 
@@ -31,13 +31,13 @@ def eval_command(
     baseline: str | None,
     outputs: Outputs,
     *,
+    requests: bool,
     threads: int,
 ) -> None:
     """Search, measure, time and compare; print the table and write what was asked for."""
     names = system_names(folders)
     chosen = baseline_name(baseline, names)
     use_threads(threads)
-    from retrograd.data.dataset import load_dataset
     from retrograd.data.runs import write_run
     from retrograd.evaluation.compare import compare
     from retrograd.evaluation.cost import bytes_per_document, measure_cost
@@ -45,7 +45,7 @@ def eval_command(
     from retrograd.system import System
 
     wanted = [check_measure(measure.strip()) for measure in measures]
-    queries, qrels = load_dataset(data).split(split)
+    queries, qrels = opened(data, requests).split(split)
     scores, costs = {}, {}
     for name, folder in zip(names, folders, strict=True):
         system = System.load(folder)

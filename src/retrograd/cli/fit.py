@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from retrograd.cli.settings import configured, use_threads
+from retrograd.cli.settings import configured, opened, use_threads
 from retrograd.errors import InputError
 
 
@@ -18,14 +18,13 @@ def fit_command(
     settings: Sequence[str],
     seed: int,
     *,
+    requests: bool,
     resume: bool,
     threads: int,
 ) -> None:
     """Fit, save, and say what came out and what to type next."""
     recipe = configured(name, settings)
-    from retrograd.data.dataset import load_dataset
-
-    dataset = load_dataset(data)
+    dataset = opened(data, requests)
     if len(dataset.corpus) < 2:
         raise InputError("holds one document; there is nothing to rank, give at least two", path=data)
     use_threads(threads)

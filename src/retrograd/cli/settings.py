@@ -6,9 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrograd.errors import InputError
 from retrograd.recipe import Recipe, override
+
+if TYPE_CHECKING:
+    from retrograd.data.dataset import Dataset
 
 LONGEST_QUERY = 2048
 """Characters. Every encoder here reads less; a longer text is a document given by mistake."""
@@ -29,6 +33,18 @@ def configured(name: str, settings: Sequence[str]) -> Recipe:
             raise InputError(f"--set {setting}: write path=value, for example --set search.width=50")
         chosen = override(chosen, path, text)
     return chosen
+
+
+def opened(data: Path, requests: bool) -> Dataset:
+    """The collection in a folder; as the requests of its search log where that is asked for.
+
+    Raises:
+        InputError: a faulty file, or requests of a folder without a log.
+    """
+    from retrograd.data.dataset import load_dataset
+    from retrograd.data.requests import load_requests
+
+    return load_requests(data) if requests else load_dataset(data)
 
 
 def use_threads(threads: int) -> None:

@@ -24,6 +24,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dgi_plus": dgi.dgi_plus,
     "dgi_plus_hybrid": dgi.dgi_plus_hybrid,
     "dgi": dgi.dgi,
+    "dgi_requests": dgi.dgi_requests,
     "two_stage": dgi.two_stage,
     "two_stage_dot": dgi.two_stage_dot,
     "unisearch_like": joint.unisearch_like,

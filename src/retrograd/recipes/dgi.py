@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retrograd.data.examples import PseudoQueries, TrainQueries
+from retrograd.data.requests import TrainRequests
 from retrograd.docids.learned import LearnedCodes
 from retrograd.models.dual_encoder import DualEncoder
 from retrograd.models.geometric_index import GeometricIndex
@@ -18,6 +19,7 @@ from retrograd.recipe import Mix, Rate, Recipe, Stage
 from retrograd.recipes.dense import dual_encoder_lexical
 from retrograd.search.combine import Fuse
 from retrograd.search.geometric import GeometricBeam
+from retrograd.search.history import WithHistory
 from retrograd.search.lexical import Lexical
 from retrograd.search.query_memory import QueryMemory
 from retrograd.training.objectives.guidance import GuidedIndexing
@@ -46,6 +48,19 @@ def dgi() -> Recipe:
         ),
         search=GeometricBeam(),
         cites=("wang2026dgi",),
+    )
+
+
+def dgi_requests() -> Recipe:
+    """The same on requests: a query and the ten items its asker took last, as in the paper."""
+    parent = dgi()
+    examples = (Mix(source=TrainRequests()), Mix(source=PseudoQueries(per_document=12)))
+    return replace(
+        parent,
+        name="dgi_requests",
+        summary="dgi on a query with the history of its asker (fit it with --requests)",
+        stages=(replace(parent.stages[0], examples=examples),),
+        search=WithHistory(search=parent.search),
     )
 
 
