@@ -10,6 +10,7 @@ from retrograd import artifacts
 from retrograd.data.dataset import load_dataset
 from retrograd.errors import ArtifactError, InputError
 from retrograd.recipes import recipe
+from retrograd.search.lexical import Lexical
 from retrograd.system import System, mean_of_groups
 from retrograd.training.fit import fit
 from retrograd.types import Query
@@ -100,3 +101,13 @@ def test_mean_of_groups_is_the_unit_mean():
     rows = np.array([[1, 0], [0, 1], [0, 2]], np.float32)
     means = mean_of_groups(rows, [2, 1])
     np.testing.assert_allclose(means, [[0.5**0.5, 0.5**0.5], [0, 1]], atol=1e-6)
+
+
+def test_asking_a_saved_system_in_another_way_leaves_its_folder_whole(tiny_data, tmp_path):
+    fitted = fit(small(recipe("dense")), load_dataset(tiny_data), tmp_path / "s")
+    before = fitted.search("depth", k=3)
+    for _ in range(2):
+        opened = System.load(tmp_path / "s")
+        assert Lexical().build(opened.parts).search([Query("q", "depth")], 3).hits[0]
+        assert Lexical().build(opened.parts).search([Query("q", "depth")], 3).hits[0]
+        assert opened.search("depth", k=3).documents() == before.documents()

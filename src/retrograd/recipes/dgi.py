@@ -108,7 +108,7 @@ def dgi_plus() -> Recipe:
         learning_rate=1e-3,
         rates=led,
     )
-    beam = GeometricBeam(leaves=80, rank="cosine", decoder_weight=0.3, planner=Lexical())
+    beam = GeometricBeam(leaves=80, rank="cosine", planner=Lexical())
     return replace(
         space,
         name="dgi_plus",

@@ -47,14 +47,14 @@ class Lexical:
         return f"{FOLDER}-{hashlib.sha256(_signature(self.expansion).encode()).hexdigest()[:12]}"
 
     def build(self, parts: Parts) -> LexicalSearcher:
-        """Open the index in `parts.folder`, or build it where it is missing.
+        """Open the index where `parts` places it, or build it where it is missing.
 
         An expansion leaves its texts in `parts.arrays`, so that a copy needs no generator.
 
         Raises:
             ArtifactError: the index is damaged or is not one of this corpus and language.
         """
-        folder = parts.folder / self.folder
+        folder = parts.place(self.folder)
         if not folder.exists():
             index = LexicalIndex.build(self._indexed(parts), folder, self.language)
             return LexicalSearcher(parts.corpus, index)

@@ -5,6 +5,7 @@ Knows no file format; `folder` is where a searcher that keeps files of its own m
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,15 @@ class Parts:
 
     learnt: State = field(default_factory=dict)
     """What the search config learnt from the train judgements; {} where it learns nothing."""
+
+    _spare: Path | None = None
+
+    def place(self, name: str) -> Path:
+        """Where a searcher keeps files of its own: `name` in `folder`. A saved system is sealed by its
+        manifest, so what it was not saved with goes to a temporary folder."""
+        kept = self.folder / name
+        if kept.exists() or not (self.folder / "manifest.json").is_file():
+            return kept
+        if self._spare is None:
+            self._spare = Path(tempfile.mkdtemp(prefix="retrograd-"))
+        return self._spare / name
