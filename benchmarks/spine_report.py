@@ -10,24 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+from report import Cells, groups, markdown, measured, paired_table, read_files, scores, spread
 from spine import COLLECTIONS, INSERTION, TRAINED, UNTRAINED
 
-from retrograd.data.sample import sample_path
 from retrograd.evaluation.compare import compare
-from retrograd.evaluation.measures import Scores, average_seeds
-from retrograd.evaluation.significance import (
-    bootstrap_interval,
-    groups_of,
-    holm,
-    paired_differences,
-    randomisation_test,
-)
 
 MEASURES = ("nDCG@10", "R@10", "R@100")
 GENERATIVE = tuple(name for name in TRAINED if not name.startswith("dual"))
@@ -60,19 +51,17 @@ that have none; both are resampled by API. What the numbers mean, and what faile
 [log](log.md).
 
 `fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
-queries, their text encoded anew. Nothing here was reported by other authors. Commands:
+queries, their text encoded anew. Nothing here was reported by other authors. The differentiable
+index has [a page of its own](results_geometric.md). Commands:
 `python benchmarks/spine.py run`, then `python benchmarks/spine_report.py --commit ...`; decoding speed:
 `make bench`.
 """
-Cells = Mapping[tuple[str, str], Sequence[dict[str, Any]]]
-"""(claim, system) -> one result per seed."""
 
 
 def read_cells(folder: Path, kind: str) -> Cells:
     """Finished cells of one kind, by claim and system, seeds in order."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(folder.glob(f"{kind}.*.json")):
-        cell = json.loads(path.read_text())
+    for cell in read_files(folder, kind):
         for claim, figures in cell["claims"].items():
             found[claim, cell["cell"][1]].append(
                 figures | {"seconds": cell["seconds"], "seed": cell["cell"][2]}
@@ -80,22 +69,9 @@ def read_cells(folder: Path, kind: str) -> Cells:
     return found
 
 
-def scores(results: Sequence[Mapping[str, Any]]) -> list[Scores]:
-    """Per-query scores of each seed."""
-    return [Scores(result["per_query"]) for result in results]
-
-
 def claims() -> list[str]:
     """All claims in order."""
     return [claim for collection in COLLECTIONS.values() for claim in collection.claims]
-
-
-def groups(claim: str) -> dict[str, str] | None:
-    """API of each query where a claim is to be resampled by API."""
-    if "apibench" not in claim:
-        return None
-    rows = (sample_path("apibench") / "qrels" / f"{claim.split()[1]}.tsv").read_text().splitlines()[1:]
-    return dict(row.split("\t")[:2] for row in rows)
 
 
 def claim_table(claim: str, cells: Cells) -> str:
@@ -117,56 +93,15 @@ def claim_table(claim: str, cells: Cells) -> str:
     return table.markdown()
 
 
-def paired(claim: str, ours: str, theirs: str, cells: Cells) -> tuple[str, float] | None:
-    """nDCG@10 difference with interval, and p; None where a side has no run."""
-    if not cells.get((claim, ours)) or not cells.get((claim, theirs)):
-        return None
-    one, two = (average_seeds(scores(cells[claim, name])).per_query["nDCG@10"] for name in (ours, theirs))
-    differences = paired_differences(one, two)
-    member = groups_of(list(one), groups(claim))
-    interval = bootstrap_interval(differences, groups=member)
-    text = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-    return text, randomisation_test(differences, groups=member)
-
-
-def paired_table(pairs: Sequence[tuple[str, str, str]], cells: Cells) -> str:
-    """Rows are statements, columns are claims; p after Holm over the whole table."""
-    found = {
-        (row, claim): paired(claim, ours, theirs, cells) for row, ours, theirs in pairs for claim in claims()
-    }
-    kept = [key for key, value in found.items() if value is not None]
-    adjusted = dict(zip(kept, holm([found[key][1] for key in kept]), strict=True))
-    lines = ["| | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
-    for row, ours, theirs in pairs:
-        if not any(found[row, claim] for claim in claims()):
-            continue
-        texts = [
-            f"{found[row, claim][0]}, p={adjusted[row, claim]:.3g}" if found[row, claim] else "not run"
-            for claim in claims()
-        ]
-        lines.append(f"| {row}: `{ours}` - `{theirs}` | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
-
-
 def insertion_table(cells: Cells) -> str:
     """Quality on documents that joined untrained, all other documents competing."""
-    lines = ["| system | " + " | ".join(claims()) + " |", "|---" * (len(claims()) + 1) + "|"]
+    rows = []
     for name in INSERTION:
-        if not any(cells.get((claim, name)) for claim in claims()):
-            continue
-        texts = []
-        for claim in claims():
-            results = cells.get((claim, name), ())
-            texts.append(
-                " / ".join(spread([r["mean"][m] for r in results]) for m in MEASURES) if results else "-"
-            )
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and deviation over seeds."""
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+        found = [cells.get((claim, name), ()) for claim in claims()]
+        if any(found):
+            texts = [" / ".join(spread(measured(r, m)) for m in MEASURES) if r else "-" for r in found]
+            rows.append([name, *texts])
+    return markdown(["system", *claims()], rows)
 
 
 def best_generative(cells: Cells) -> str:
@@ -209,13 +144,14 @@ def main() -> None:
     machine = json.loads(next(iter(arguments.folder.glob("*.json"))).read_text())["hardware"]
     speeds = [path.read_text() for path in sorted(Path("benchmarks/results").glob("decoding-*.md"))]
     speed = "\n".join(text.replace("# ", "### ", 1) for text in speeds)
+    comparisons = paired_table(rivals, claims(), plain)
     text = [
         INTRODUCTION,
         "## Quality",
         f"By `benchmarks/spine_report.py` on {date.today()}, from runs at commit `{commit}`; {machine}.",
         *(f"### {claim}\n\n{claim_table(claim, plain)}" for claim in claims()),
-        f"### What was expected\n\n{DIFFERENCES}\n\n{paired_table(EXPECTATIONS, plain)}",
-        f"### The best generative recipe: `{best}`\n\n{DIFFERENCES}\n\n{paired_table(rivals, plain)}",
+        f"### What was expected\n\n{DIFFERENCES}\n\n{paired_table(EXPECTATIONS, claims(), plain)}",
+        f"### The best generative recipe: `{best}`\n\n{DIFFERENCES}\n\n{comparisons}",
         f"### Documents inserted untrained\n\n{INSERTED}\n\n{insertion_table(inserted)}",
         f"## Speed\n\n{speed}",
     ]

@@ -4,13 +4,13 @@ import pytest
 
 import retrograd
 from retrograd.cli import demo
-from retrograd.cli.settings import configured
-from tests.cli.tiny import TINY
+from retrograd.recipes import recipe
+from tests.small_systems import small
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tiny_data):
-    make = {name: configured(name, TINY if name == demo.DEMO_RECIPE else ()) for name in demo.RECIPES}
+def shrunk(monkeypatch, tiny_data):
+    make = {name: small(recipe(name)) if name == demo.DEMO_RECIPE else recipe(name) for name in demo.RECIPES}
     monkeypatch.setattr("retrograd.recipes.recipe", make.__getitem__)
     monkeypatch.setattr("retrograd.data.sample.sample_path", lambda name: tiny_data)
 

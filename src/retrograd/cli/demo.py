@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrograd.recipe import Recipe
     from retrograd.system import System
 
-DEMO_RECIPE = "generative"
+DEMO_RECIPE = "dgi_plus"
 """The generative system that is shown."""
 
 RECIPES = ("bm25", "dense", DEMO_RECIPE)
