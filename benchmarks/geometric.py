@@ -142,12 +142,15 @@ UNTRAINED = ("bm25", "bm25_expanded", "dense", "hybrid", "click_memo")
 
 
 def named(system: str) -> Any:
-    """A recipe, or a control: `_long` trains the dual encoder as hard as the space of `dgi_plus`."""
+    """A recipe, or a control: `_long` trains the dual encoder as hard as the space of `dgi_plus`.
+
+    None of them picks weights by a tune part, so all of them learn from the whole of train.
+    """
     from retrograd.recipes import RECIPES
 
+    recipe = replace(RECIPES[system.removesuffix("_long")](), tune_fraction=0.0)
     if not system.endswith("_long"):
-        return RECIPES[system]()
-    recipe = RECIPES[system.removesuffix("_long")]()
+        return recipe
     (stage,) = recipe.stages
     examples = tuple(replace(mix, weight=1.0) for mix in stage.examples)
     longer = replace(stage, examples=examples, min_steps=2500, max_steps=2500, learning_rate=3e-4)
