@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from retrograd.docids.inputs import DocidInputs
-from retrograd.docids.learned import LearnedCodes, changed_share
+from retrograd.docids.learned import LearnedCodes
 from retrograd.errors import InputError
+from retrograd.evaluation.diagnostics.codes import drift
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.quantizers.residual import ResidualQuantizer
 from retrograd.types import Corpus, Document
@@ -37,7 +38,7 @@ def test_afterwards_the_model_decides_and_twins_share_a_key():
     assert len(after) == 4
     assert after.level_sizes == before.level_sizes
     assert all(np.array_equal(after.padded[after.keys_of(row)[0]], codes[row]) for row in range(20))
-    wrong = [int(changed * 20 + 0.5) for changed in changed_share(before, after)]
+    wrong = [int(changed * 20 + 0.5) for changed in drift(before, after).changed]
     own = np.array([before.padded[before.keys_of(row)[0]] for row in range(20)])
     assert wrong == (own != codes).sum(axis=0).tolist()
 
@@ -63,8 +64,8 @@ def test_new_documents_are_placed_and_old_keys_stay(moves):
 def test_drift_between_different_collections_is_refused():
     scheme = LearnedCodes(encoder=ENCODER, codes=(4,))
     other = Corpus([Document("x", "y")])
-    with pytest.raises(InputError, match="same documents"):
-        changed_share(scheme.assign(inputs()), scheme.assign(inputs(corpus=other)))
+    with pytest.raises(InputError, match="no document"):
+        drift(scheme.assign(inputs()), scheme.assign(inputs(corpus=other)))
     with pytest.raises(ValueError, match="codes"):
         LearnedCodes(encoder=ENCODER, codes=())
 

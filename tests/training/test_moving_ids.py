@@ -1,10 +1,10 @@
 """Ids that follow the model through a fit: refreshed, logged, alarmed about, and saved as they ended."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from retrograd.data.dataset import load_dataset
 from retrograd.recipes import recipe
@@ -12,6 +12,7 @@ from retrograd.recipes.dgi import dgi
 from retrograd.system import System
 from retrograd.training.fit import fit
 from retrograd.training.metrics_log import read_metrics
+from retrograd.training.objectives.indexing import JointIndexing
 from tests.small_systems import small
 
 
@@ -48,11 +49,31 @@ def test_drift_is_logged_from_the_first_step_to_the_last(dataset, tmp_path):
     assert seen[0]["watched"]["changed"] == [0.0, 0.0]
 
 
-def test_resumed_and_uninterrupted_logs_agree_on_ids(dataset, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        one, two = (fit(shrunk(), dataset, tmp_path / name) for name in ("a", "b"))
-    assert np.array_equal(one.table.padded, two.table.padded)
+def test_an_interrupted_fit_ends_with_the_ids_and_the_log_steps_of_an_uninterrupted_one(
+    dataset, tmp_path, monkeypatch
+):
+    whole = fit(shrunk(), dataset, tmp_path / "whole")
+    objective, calls = JointIndexing.__call__, []
+
+    def stopping(self, model, batch):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return objective(self, model, batch)
+
+    monkeypatch.setattr(JointIndexing, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        fit(shrunk(), dataset, tmp_path / "again", checkpoint_seconds=0.0)
+    monkeypatch.setattr(JointIndexing, "__call__", objective)
+    again = fit(shrunk(), dataset, tmp_path / "again", resume=True)
+    assert np.array_equal(whole.table.padded, again.table.padded)
+    weights = again.model.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in whole.model.state_dict().items())
+    watched = [
+        [line["step"] for line in read_metrics(tmp_path / name) if "watched" in line]
+        for name in ("whole", "again")
+    ]
+    assert watched[0] == watched[1]
 
 
 @pytest.mark.parametrize("cause", ["learning rate", "scale"])

@@ -15,7 +15,6 @@ from retrograd.docid_table import DocidTable
 from retrograd.docids.append import append_keys
 from retrograd.docids.collisions import expand
 from retrograd.docids.inputs import DocidInputs, check_vector_source
-from retrograd.errors import InputError
 from retrograd.quantizers.codebooks import codebooks_from_state, codebooks_to_state
 from retrograd.quantizers.soft_residual import CLUSTERS, starting_codebooks, starting_codes
 from retrograd.types import TextEncoderConfig
@@ -100,21 +99,3 @@ class LearnedCodes:
             vectors = inputs.vectors_of(self.encoder, self.of)
             codes = starting_codes(vectors, books, clusters=self.clusters)
         return append_keys(table, expand(codes, table.padded), inputs.corpus.ids)
-
-
-def changed_share(before: DocidTable, after: DocidTable) -> tuple[float, ...]:
-    """Share of documents whose code differs, per level; both tables hold one key per document.
-
-    Raises:
-        InputError: tables of different documents or depth.
-    """
-    if before.document_ids != after.document_ids or before.depth != after.depth:
-        raise InputError("drift compares two tables of the same documents and depth")
-    one, two = (_codes_by_document(table) for table in (before, after))
-    return tuple(float(share) for share in (one != two).mean(axis=0))
-
-
-def _codes_by_document(table: DocidTable) -> np.ndarray:
-    keys, starts = table.by_document
-    codes: np.ndarray = table.padded[keys[starts[:-1]]]
-    return codes

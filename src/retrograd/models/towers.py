@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retrograd.models.inference import device_of, without_dropout
 from retrograd.models.inputs import Memory, Role
 from retrograd.models.ragged import Ragged, batches_by_length
 from retrograd.models.text_encoder import SentenceEncoder, encode_as, mean_pool, token_budget
@@ -64,15 +65,11 @@ def embed_prepared(towers: Towers, prepared: Any, role: Role) -> np.ndarray:
     """`embed_texts` of what the towers have prepared already."""
     vectors = np.zeros((len(prepared), towers.dimensions), np.float32)
     batches = towers.batches(prepared)
-    device, was_training = next(towers.parameters()).device, towers.training
-    towers.eval()
-    try:
+    device = device_of(towers)
+    with without_dropout(towers), torch.inference_mode():
         for rows in track(batches, "embedding texts") if len(batches) > QUIET else batches:
             inputs = {name: tensor.to(device) for name, tensor in towers.collate(prepared, rows).items()}
-            with torch.inference_mode():
-                vectors[rows] = towers(inputs, role).float().cpu().numpy()
-    finally:
-        towers.train(was_training)
+            vectors[rows] = towers(inputs, role).float().cpu().numpy()
     return vectors
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from retrograd.constraints import Constraint, CsrTrie
 from retrograd.docid_table import DocidTable
+from retrograd.models.inference import device_of, without_dropout
 from retrograd.search.beam import BeamResult, check_normalise
 from retrograd.search.engine import check_engine, engine_of, search_keys
 from retrograd.search.parts import Parts
@@ -156,16 +156,12 @@ class GenerativeSearcher:
             raise ValueError(f"k={k} must be at least 1")
         if not queries:
             return Ranking((), ())
-        training = self.model.training
-        self.model.eval()
-        try:
+        with without_dropout(self.model):
             hits = self._search([query.text for query in queries], k)
-        finally:
-            self.model.train(training)
         return Ranking(tuple(query.id for query in queries), hits)
 
     def _search(self, texts: list[str], k: int) -> tuple[tuple[Hit, ...], ...]:
-        encoder = self.model.encoder
+        encoder, device = self.model.encoder, device_of(self.model)
         prepared = encoder.prepare(texts, "query")
         # like lengths together: less padding, and a stable sort keeps the batches reproducible
         lengths = getattr(prepared, "lengths", np.zeros(len(texts), np.int64))
@@ -173,13 +169,9 @@ class GenerativeSearcher:
         found: dict[int, tuple[Hit, ...]] = {}
         for first in range(0, len(texts), self.batch_size):
             rows = order[first : first + self.batch_size]
-            inputs = {name: value.to(self._device) for name, value in encoder.collate(prepared, rows).items()}
+            inputs = {name: value.to(device) for name, value in encoder.collate(prepared, rows).items()}
             found |= zip(rows.tolist(), self._answer(inputs, k), strict=True)
         return tuple(found[row] for row in range(len(texts)))
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def _answer(self, inputs: dict[str, Tensor], k: int) -> list[tuple[Hit, ...]]:
         """Hits of one batch; queries whose keys name too few documents ask for more keys, alone, so

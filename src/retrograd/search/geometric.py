@@ -19,8 +19,9 @@ from torch import Tensor
 
 from retrograd.constraints import CsrTrie
 from retrograd.docid_table import DocidTable
+from retrograd.models.inference import device_of
 from retrograd.search.beam import Prior, beam_search, check_normalise
-from retrograd.search.geometric_searcher import Asked, Encoded, Found, GeometricSearcher, device_of
+from retrograd.search.geometric_searcher import Asked, Encoded, Found, GeometricSearcher
 from retrograd.search.leaf_ranking import LeafRanking, RankRule, check_rank
 from retrograd.search.look_ahead import (
     SCALES,

@@ -7,7 +7,6 @@ Shapes: B queries of a batch, N trie nodes, d dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from retrograd.models.inference import device_of, without_dropout
 from retrograd.models.inputs import Memory
 from retrograd.search.beam import BeamResult
 from retrograd.search.leaf_ranking import LeafRanking
@@ -92,7 +92,7 @@ class GeometricSearcher:
             return Ranking((), ())
         hits: list[tuple[Hit, ...]] = []
         scored = 0
-        with torch.inference_mode(), _without_dropout(self.model):
+        with torch.inference_mode(), without_dropout(self.model):
             for asked in self._asked(queries):
                 found, count = self._answer(asked, k)
                 hits += found
@@ -128,18 +128,3 @@ class GeometricSearcher:
                     missing = -(-wanted // max(len(hits[row]), 1))
                     pending.setdefault(times << max(1, (missing - 1).bit_length()), []).append(row)
         return hits, scored
-
-
-@contextmanager
-def _without_dropout(model: Any) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-def device_of(model: Any) -> torch.device:
-    """Where a model's weights are; the processor where it has none."""
-    return next((weight.device for weight in model.parameters()), torch.device("cpu"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from retrograd.training.checkpoint import (
 )
 from retrograd.training.metrics_log import MetricsLog
 from retrograd.training.schedule import adamw, learning_rate, trainable, update_average
+from retrograd.training.torch_state import deterministic, seed_torch, without_gradient
 
 LOG_EVERY = 10
 """Steps between lines of `metrics.jsonl`; their terms are means over the steps in between."""
@@ -169,12 +170,15 @@ class _Training:
         earlier = facts.seconds
         title = f"train {self.stage.name}"
         with (
-            _deterministic(self.device),
-            _without_gradient(self.model, self.weights.values()),
+            deterministic(self.device),
+            without_gradient(self.model, self.weights.values()),
             MetricsLog(self.folder, index, facts.step) as log,
             Progress(self.steps, title, start=facts.step) as progress,
         ):
-            self._watch(watch, log)
+            if facts.step == 0:
+                self._watch(watch, log)
+            elif watch is not None:
+                watch()  # a resumed run's line of this step is in the log already
             while facts.step < self.steps and not self._out_of_patience():
                 self._step(log)
                 facts.seconds = earlier + time.monotonic() - began
@@ -218,7 +222,7 @@ class _Training:
         documents = []
         for part in range(parts):
             batch, torch_seed = self.plan.batch(step * parts + part)
-            _seed(self.device, torch_seed)
+            seed_torch(self.device, torch_seed)
             terms = self._terms(batch.to(self.device))
             (torch.stack(list(terms.values())).sum() / parts).backward()  # type: ignore[no-untyped-call]
             for name, term in terms.items():
@@ -386,42 +390,3 @@ def _identity(stage: Stage, plan: BatchPlan, steps: int) -> dict[str, Any]:
         examples.update(str(source.weight).encode())
     settings = to_json(stage)
     return {"stage": settings, "seed": plan.seed, "steps": steps, "examples": examples.hexdigest()}
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    # torch.manual_seed also queues a call, with a stack trace, for every backend not yet in use
-    generator = (
-        torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
-    )
-    generator.manual_seed(seed)
-
-
-@contextmanager
-def _without_gradient(model: nn.Module, learning: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Nobody computes gradients of weights that do not learn in this stage."""
-    kept = {id(weight) for weight in learning}
-    still = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in kept]
-    for weight in still:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in still:
-            weight.requires_grad_(True)
-
-
-@contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """On the CPU, forbid kernels that add in random order; leave the caller's random numbers as they were."""
-    before = torch.are_deterministic_algorithms_enabled()
-    debugging: Any = torch.utils.deterministic
-    fill = debugging.fill_uninitialized_memory
-    if device.type == "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        debugging.fill_uninitialized_memory = False  # it costs time and decides nothing
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        debugging.fill_uninitialized_memory = fill

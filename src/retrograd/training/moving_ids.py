@@ -12,8 +12,8 @@ from typing import Any
 
 from retrograd.docid_table import DocidTable
 from retrograd.docids.inputs import DocidInputs
-from retrograd.docids.learned import changed_share
 from retrograd.docids.report import describe_table
+from retrograd.evaluation.diagnostics.codes import drift
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class MovingIds:
         if report.collapse and not self.alarmed:
             self.alarmed = True
             warnings.warn(f"the docids collapse: {'; '.join(report.collapse)}", RuntimeWarning, stacklevel=2)
-        changed = [round(share, 4) for share in changed_share(before, self.table)]
+        changed = [round(share, 4) for share in drift(before, self.table).changed]
         return {"changed": changed, "keys": report.keys, "alarms": list(report.collapse)}
 
 
