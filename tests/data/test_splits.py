@@ -5,7 +5,7 @@ from hypothesis import given as random_cases
 from hypothesis import strategies as st
 
 from retrograd.data.interactions import Interactions
-from retrograd.data.splits import given, hash_fraction, leave_one_out, temporal, tune_cut
+from retrograd.data.splits import disjoint_folds, given, hash_fraction, leave_one_out, temporal, tune_cut
 from retrograd.errors import InputError
 from retrograd.types import History, Query
 
@@ -72,3 +72,30 @@ def test_no_past_reaches_beyond_the_cut(rows: list[tuple[str, str, float, float]
 def test_a_given_split_must_say_a_part_for_each_id() -> None:
     with pytest.raises(InputError, match="id 'b' is in no part"):
         given(["a", "b"], {"a": "train"})
+
+
+judgements = st.dictionaries(
+    st.text("pqrstuv", min_size=1, max_size=2),
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2), max_size=3),
+)
+
+
+@random_cases(judgements, st.integers(2, 5))
+def test_folds_hold_every_query_once_and_share_no_relevant_document(
+    qrels: dict[str, dict[str, int]], count: int
+) -> None:
+    folds = disjoint_folds(qrels, count)
+    assert len(folds) == count
+    assert sorted(query for fold in folds for query in fold) == sorted(qrels)
+    relevant = [{doc for grades in fold.values() for doc, grade in grades.items() if grade} for fold in folds]
+    assert sum(map(len, relevant)) == len(set().union(*relevant))
+
+
+def test_folds_of_unrelated_queries_are_equal_in_size() -> None:
+    folds = disjoint_folds({str(query): {str(query): 1} for query in range(103)}, 5)
+    assert sorted(map(len, folds)) == [20, 20, 21, 21, 21]
+
+
+def test_one_fold_is_no_fold() -> None:
+    with pytest.raises(InputError, match="at least 2"):
+        disjoint_folds({}, 1)

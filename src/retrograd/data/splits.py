@@ -61,6 +61,41 @@ def given(ids: Iterable[str], parts: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
+def disjoint_folds(qrels: Qrels, count: int, salt: str = "") -> list[Qrels]:
+    """Judgements in parts of about equal size, no relevant document in two of them.
+
+    Queries that share a relevant document, over any number of others, stay together: what was learnt
+    from one part then says nothing about the documents another asks for.
+
+    Args:
+        count: number of parts, at least 2. Larger groups are dealt first, each to the smallest part.
+        salt: another salt, another deal among groups of one size.
+
+    >>> [sorted(part) for part in disjoint_folds({"p": {"a": 1}, "q": {"a": 1, "b": 1}, "r": {"c": 1}}, 2)]
+    [['p', 'q'], ['r']]
+    """
+    if count < 2:
+        raise InputError(f"count={count} must be at least 2")
+    first: dict[str, str] = {}
+    leader = {query: query for query in qrels}
+
+    def head(query: str) -> str:
+        while leader[query] != query:
+            query = leader[query]
+        return query
+
+    for query, grades in qrels.items():
+        for document in (document for document, grade in grades.items() if grade > 0):
+            leader[head(query)] = head(first.setdefault(document, query))
+    groups: dict[str, list[str]] = {}
+    for query in qrels:
+        groups.setdefault(head(query), []).append(query)
+    folds: list[dict[str, Mapping[str, int]]] = [{} for _ in range(count)]
+    for group in sorted(groups.values(), key=lambda group: (-len(group), _uniform(min(group), salt))):
+        min(folds, key=len).update({query: qrels[query] for query in group})
+    return list(folds)
+
+
 def leave_one_out(histories: Sequence[History]) -> tuple[list[History], Qrels]:
     """(histories without their last item, user -> that item as the one relevant document).
 
