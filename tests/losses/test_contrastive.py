@@ -1,5 +1,6 @@
 """In-batch contrastive loss: masked candidates change nothing, the positive is always a candidate."""
 
+import itertools
 from math import exp, log
 
 import numpy as np
@@ -8,7 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrograd.losses.contrastive import in_batch_contrastive, residual_contrastive
+from retrograd.losses.contrastive import (
+    drawn_log_weight,
+    in_batch_contrastive,
+    infonce,
+    residual_contrastive,
+    true_negatives,
+)
 
 
 @given(st.integers(0, 2**31))
@@ -71,3 +78,55 @@ def test_one_part_is_the_plain_contrast_and_masks_hold_for_all():
         residual_contrastive(queries, parts, positives, where=where),
         residual_contrastive(queries, parts[:3], positives),
     )
+
+
+def contrast_case(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 5, generator=generator, dtype=torch.float64), torch.tensor([1, 4, 0])
+
+
+def test_the_gradient_of_the_contrast_is_probability_minus_one_hot_over_the_temperature():
+    scores, positives = contrast_case()
+    scores.requires_grad_()
+    infonce(scores, positives, temperature=0.3).backward()
+    one_hot = torch.nn.functional.one_hot(positives, 5)
+    expected = ((scores.detach() / 0.3).softmax(-1) - one_hot) / 0.3 / 3
+    torch.testing.assert_close(scores.grad, expected, atol=1e-12, rtol=0)
+
+
+def test_weighted_draws_are_unbiased_for_the_sum_over_everything():
+    """Over all pairs of draws: the mean of `exp(loss) * exp(positive)` is the sum over all documents."""
+    scores, chance = torch.randn(6, dtype=torch.float64), torch.rand(5, dtype=torch.float64) + 0.1
+    chance, total = chance / chance.sum(), 0.0
+    for pair in itertools.product(range(5), repeat=2):
+        negatives = torch.tensor(pair)
+        row = torch.cat([scores[:1], scores[1:][negatives]]).unsqueeze(0)
+        weight = torch.cat([torch.zeros(1, dtype=torch.float64), drawn_log_weight(chance[negatives], 2)])
+        loss = infonce(row, torch.tensor([0]), log_weight=weight)
+        total += float(chance[negatives].prod()) * exp(float(loss) + float(scores[0]))
+    assert total == pytest.approx(float(scores.exp().sum()), rel=1e-12)
+
+
+def test_masking_a_duplicate_is_deleting_it():
+    scores, _ = contrast_case()
+    documents, positives = torch.tensor([7, 8, 9, 7, 6]), torch.tensor([0, 1, 2])
+    where = true_negatives(documents, positives)
+    without = torch.cat([scores[:, :3], scores[:, 4:]], dim=1)
+    rows = [infonce(scores[:1], positives[:1], where=where[:1]), infonce(without[:1], positives[:1])]
+    torch.testing.assert_close(*rows)
+    assert where.sum(1).tolist() == [4, 5, 5]
+    relevant = torch.zeros(3, 5, dtype=torch.bool)
+    relevant[1, 1] = relevant[1, 4] = True
+    assert true_negatives(documents, positives, relevant=relevant)[1].tolist() == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_weight_of_the_positive_is_not_looked_at():
+    scores, positives = contrast_case()
+    weight = torch.zeros(3, 5, dtype=torch.float64).scatter(1, positives.unsqueeze(1), 99.0)
+    torch.testing.assert_close(infonce(scores, positives, log_weight=weight), infonce(scores, positives))

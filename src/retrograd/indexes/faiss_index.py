@@ -132,6 +132,105 @@ class IvfIndex:
         return _search(self._files, queries, k, parameters)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Factory:
+    """Any index faiss can name that knows inner products; its rows may be hidden and added to."""
+
+    factory: str
+    """faiss's own description: `IVF256,PQ16`, `HNSW32`, `OPQ8,IVF64,PQ8`, ..."""
+
+    parameters: str = ""
+    """Of the search, as faiss writes them: `nprobe=16`, `efSearch=128`."""
+
+    @property
+    def name(self) -> str:
+        """Under which its state is kept; equal for settings that build the same index."""
+        return f"faiss_{self.factory}"
+
+    def build(self, vectors: np.ndarray) -> FactoryIndex:
+        """Train on and file the rows of `vectors` (n, d) float32; on one thread, the same each time.
+
+        Raises:
+            InputError: a description or a parameter that faiss does not know, or too few rows to train on.
+        """
+        faiss = _faiss()
+        try:
+            index = faiss.index_factory(vectors.shape[1], self.factory, faiss.METRIC_INNER_PRODUCT)
+            with _one_thread():
+                index.train(np.ascontiguousarray(vectors, dtype=np.float32))
+            built = FactoryIndex(index, self.parameters)
+        except RuntimeError as error:
+            raise InputError(f"faiss refuses index {self.factory!r}: {_reason(error)}") from error
+        built.add(vectors)
+        return built
+
+    def load(self, state: State, vectors: np.ndarray) -> FactoryIndex:
+        """The index that `state()` saved; `vectors` say what it must hold."""
+        return FactoryIndex(_read(state, vectors), self.parameters)
+
+
+class FactoryIndex:
+    """A trained index."""
+
+    def __init__(self, index: Any, parameters: str) -> None:
+        self._index = index
+        if parameters:
+            _faiss().ParameterSpace().set_index_parameters(index, parameters)
+
+    def state(self) -> State:
+        """The index with what it keeps of its vectors: {"index": (bytes,) uint8}."""
+        return _write(self._index)
+
+    def add(self, vectors: np.ndarray) -> None:
+        """File more rows (m, d), numbered after those there are."""
+        with _one_thread():
+            self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+
+    def search(
+        self, queries: np.ndarray, k: int, where: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `FlatIndex.search`, approximately, among the rows that `where` (n,) bool allows."""
+        if where is None or where.all():
+            return _search(self._index, queries, k, None)
+        parameters = self._only(np.flatnonzero(where))
+        if parameters is not None:
+            return _search(self._index, queries, k, parameters)
+        return self._sieved(queries, k, where)
+
+    def _only(self, rows: np.ndarray) -> Any:
+        """Parameters that search among some rows, for the kinds of index that can; else None."""
+        faiss = _faiss()
+        index, chosen = faiss.downcast_index(self._index), faiss.IDSelectorBatch(rows)
+        if isinstance(index, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=chosen, nprobe=index.nprobe)
+        if isinstance(index, faiss.IndexHNSW):
+            return faiss.SearchParametersHNSW(sel=chosen, efSearch=index.hnsw.efSearch)
+        if isinstance(index, faiss.IndexFlat):
+            return faiss.SearchParameters(sel=chosen)
+        return None
+
+    def _sieved(self, queries: np.ndarray, k: int, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ask for more and more until enough of them are allowed."""
+        wanted, asked = min(k, int(where.sum())), k
+        while True:
+            asked = min(4 * asked, len(where))
+            scores, rows = _search(self._index, queries, asked, None)
+            allowed = (rows >= 0) & where[rows]
+            if asked == len(where) or bool((allowed.sum(axis=1) >= wanted).all()):
+                break
+        order = np.argsort(~allowed, axis=1, kind="stable")[:, :k]
+        allowed = np.take_along_axis(allowed, order, axis=1)
+        rows = np.where(allowed, np.take_along_axis(rows, order, axis=1), -1)
+        scores = np.where(allowed, np.take_along_axis(scores, order, axis=1), -np.inf)
+        padding = ((0, 0), (0, k - rows.shape[1]))
+        return np.pad(scores, padding, constant_values=-np.inf), np.pad(rows, padding, constant_values=-1)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line of what faiss says, without where in its source it stands."""
+    return str(error).strip().splitlines()[-1].rpartition("failed: ")[2]
+
+
 def _faiss() -> Any:
     try:
         import faiss

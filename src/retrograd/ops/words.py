@@ -31,14 +31,25 @@ def analyzer(language: str) -> tantivy.TextAnalyzer:
     >>> analyzer("english").analyze("The Wings of flight")
     ['wing', 'flight']
     """
+    return _whole_words(language).filter(tantivy.Filter.stemmer(language)).build()
+
+
+def splitter(language: str) -> tantivy.TextAnalyzer:
+    """The same words as they are written: lower-cased, without stop words, not stemmed.
+
+    >>> splitter("english").analyze("The Wings of flight")
+    ['wings', 'flight']
+    """
+    return _whole_words(language).build()
+
+
+def _whole_words(language: str) -> tantivy.TextAnalyzerBuilder:
     check_language(language)
     return (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
         .filter(tantivy.Filter.remove_long(MAX_TERM_BYTES))
         .filter(tantivy.Filter.lowercase())
         .filter(tantivy.Filter.stopword(language))
-        .filter(tantivy.Filter.stemmer(language))
-        .build()
     )
 
 
