@@ -45,7 +45,7 @@ def test_a_search_folder_is_read_plain_or_packed(tmp_path: Path, end: str) -> No
 def test_an_items_folder_keeps_each_users_last_row_as_target(tmp_path: Path) -> None:
     dataset = load_dataset(fill(tmp_path, {"items.jsonl": ITEMS, "interactions.tsv.gz": TAKEN}))
     assert dataset.histories == {"u": History("u", ("a",)), "v": History("v", ("a",))}
-    assert dataset.split("dev") == ([Query("u", "A")], {"u": {"b": 1}})
+    assert dataset.split("dev") == ([Query("u", "", ("a",))], {"u": {"b": 1}})
     assert dataset.popularity == {"a": 2}
 
 
@@ -53,7 +53,56 @@ def test_an_atomic_folder_is_read_with_and_without_items(tmp_path: Path) -> None
     files = {"ml.inter": "user_id:token\titem_id:token\ttimestamp:float\nu\tb\t2\nu\ta\t1\n"}
     assert load_dataset(fill(tmp_path, files)).corpus.ids == ("b", "a")
     files = {"ml.item": "item_id:token\ttitle:token_seq\na\tA film\nb\tB\n"}
-    assert load_dataset(fill(tmp_path, files)).split("dev") == ([Query("u", "A film")], {"u": {"b": 1}})
+    assert load_dataset(fill(tmp_path, files)).split("dev") == ([Query("u", "", ("a",))], {"u": {"b": 1}})
+
+
+LONGER = "user_id\titem_id\ttimestamp\n" + "".join(
+    f"{user}\t{item}\t{at}\n"
+    for user, items in {"u": "abcd", "v": "dc", "w": "b"}.items()
+    for at, item in enumerate(items)
+)
+FOUR = "".join(f'{{"id": "{item}", "title": "{item.upper()}", "text": ""}}\n' for item in "abcd")
+
+
+def test_a_cut_says_who_is_asked_with_what(tmp_path: Path) -> None:
+    folder = fill(tmp_path, {"items.jsonl": FOUR, "interactions.tsv": LONGER})
+    two = load_dataset(folder, cut="last_two")
+    assert {name: history.items for name, history in two.histories.items()} == {
+        "u": ("a", "b"),
+        "v": ("d",),
+        "w": ("b",),
+    }
+    assert two.split("dev") == ([Query("u", "", ("a", "b"))], {"u": {"c": 1}})
+    assert two.split("test") == (
+        [Query("u", "", ("a", "b", "c")), Query("v", "", ("d",))],
+        {"u": {"d": 1}, "v": {"c": 1}},
+    )
+    assert two.slices["test"]["last step"] == {"u": "ascending", "v": "descending"}
+    refit = load_dataset(folder, cut="last_two_refit")
+    assert set(refit.qrels) == {"test"}
+    assert refit.histories["u"].items == ("a", "b", "c")
+    assert refit.split("test") == two.split("test")
+    assert "cut" in refit.hashes
+
+
+def test_a_split_hash_is_of_the_split_and_not_of_the_file(tmp_path: Path) -> None:
+    rows = LONGER.splitlines()
+    folders = [
+        fill(tmp_path / name, {"items.jsonl": FOUR, "interactions.tsv": "\n".join(lines) + "\n"})
+        for name, lines in {"one": rows, "same": [rows[0], *rows[:0:-1]], "other": rows[:-2]}.items()
+    ]
+    one, same, other = (load_dataset(folder).split_hash("dev") for folder in folders)
+    assert one == same != other
+    assert one != load_dataset(folders[0], cut="last_two").split_hash("dev")
+
+
+def test_a_cut_that_is_unknown_or_cuts_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no cut is called 'middle'; choose one of last, last_two"):
+        load_dataset(tmp_path, cut="middle")
+    with pytest.raises(InputError, match="holds no interactions that 'last_two' could cut"):
+        load_dataset(fill(tmp_path, {"corpus.jsonl": CORPUS}), cut="last_two")
+    with pytest.raises(InputError, match="need a `timestamp`; these have order only"):
+        load_dataset(fill(tmp_path / "r", {"items.jsonl": ITEMS, "interactions.tsv": TAKEN}), cut="temporal")
 
 
 def test_a_single_file_of_documents_is_a_dataset(tmp_path: Path) -> None:

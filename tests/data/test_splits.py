@@ -5,7 +5,15 @@ from hypothesis import given as random_cases
 from hypothesis import strategies as st
 
 from retrograd.data.interactions import Interactions
-from retrograd.data.splits import disjoint_folds, given, hash_fraction, leave_one_out, temporal, tune_cut
+from retrograd.data.splits import (
+    disjoint_folds,
+    given,
+    hash_fraction,
+    leave_one_out,
+    temporal,
+    tune_cut,
+    tune_histories,
+)
 from retrograd.errors import InputError
 from retrograd.types import History, Query
 
@@ -99,3 +107,12 @@ def test_folds_of_unrelated_queries_are_equal_in_size() -> None:
 def test_one_fold_is_no_fold() -> None:
     with pytest.raises(InputError, match="at least 2"):
         disjoint_folds({}, 1)
+
+
+@random_cases(st.lists(st.lists(st.sampled_from("abc"), min_size=1)), fractions)
+def test_a_tune_part_of_histories_is_put_back_without_loss(lists: list[list[str]], fraction: float) -> None:
+    histories = [History(str(at), tuple(items)) for at, items in enumerate(lists)]
+    left, (asked, targets) = tune_histories(histories, fraction)
+    assert [History(h.id, (*h.items, *targets.get(h.id, ()))) for h in left] == histories
+    assert {query.id for query in asked} == set(targets)
+    assert all(query.history == by.items for query in asked for by in left if by.id == query.id)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from retrograd.errors import InputError
 from retrograd.evaluation.significance import (
     EXACT_GROUPS,
+    MANY,
     Resampling,
     bootstrap_interval,
     groups_of,
@@ -164,3 +165,18 @@ def test_what_cannot_be_resampled_is_refused():
     for wrong in ({"draws": 0}, {"level": 1.0}):
         with pytest.raises(InputError):
             Resampling(**wrong)
+
+
+def test_many_equal_values_are_drawn_by_their_counts_to_the_same_effect():
+    rng = np.random.default_rng(5)
+    values = rng.choice([0.0, 0.0, 0.0, 0.5, 1.0], size=6000)
+    assert len(values) >= MANY
+    drawn = rng.choice(values, size=(4000, len(values))).mean(axis=1)
+    interval = bootstrap_interval(values)
+    assert interval.mean == pytest.approx(values.mean())
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.0015)
+    differences = rng.choice([-1.0, 0.0, 0.5, 1.0], p=[0.02, 0.95, 0.01, 0.02], size=6000)
+    signs = rng.choice([-1.0, 1.0], size=(4000, len(differences)))
+    expected = (np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9).mean()
+    assert randomisation_test(differences) == pytest.approx(expected, abs=0.04)
+    assert randomisation_test(np.ones(6000)) == 1 / 10_001

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrograd.docid_table import DocidTable
-from retrograd.models.encoder_decoder import EncoderDecoder
+from retrograd.errors import ArtifactError
+from retrograd.models.encoder_decoder import OUTPUT_ROW, EncoderDecoder
 from retrograd.models.token_input import TokenInput
-from tests.catalogues import random_inputs, random_model, tables
+from tests.catalogues import WIDTH, random_inputs, random_model, tables
 
 CONFIG = EncoderDecoder(encoder=TokenInput(width=16, layers=1, heads=2, vocab_size=50), layers=1, heads=2)
 TABLE = DocidTable.from_keys([[0, 4], [1, 3], [2, 0]], [0, 1, 2], ["a", "b", "c"], level_sizes=(3, 5))
@@ -116,3 +117,20 @@ def test_blanking_the_prefix_changes_training_and_nothing_else():
     draws = torch.stack([model.decode(memory, keys) for _ in range(20)])
     torch.testing.assert_close(draws[:, :, 0], plain[None, :, 0].expand(20, -1, -1))  # no prefix yet
     assert (draws[:, :, 1] - plain[None, :, 1]).abs().amax() > 0
+
+
+def test_a_grown_twin_shares_all_but_the_token_tables_and_holds_learnt_rows():
+    table = DocidTable.from_keys([[0], [1], [2]], [0, 1, 2], ["a", "b", "c"], level_sizes=(3,))
+    model = random_model(table, seed=0)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    row = np.arange(WIDTH, dtype=np.float32)
+    twin = model.grown((5,), [((4,), {OUTPUT_ROW: row})])
+    assert (model.level_sizes, twin.level_sizes) == ((3,), (5,))
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+    np.testing.assert_array_equal(twin.output_rows(0)[4].detach().numpy(), row)
+    assert torch.equal(twin.output_rows(0)[:3], model.output_rows(0))
+    assert twin.begin is model.begin
+    smaller = twin.grown((3,))
+    assert torch.equal(smaller.output_rows(0), model.output_rows(0))
+    with pytest.raises(ArtifactError, match="shape"):
+        model.grown((4,), [((3,), {OUTPUT_ROW: row[:2]})])

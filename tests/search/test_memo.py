@@ -5,20 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrograd.search.combine import Fuse
-from retrograd.search.history import WithHistory
+from retrograd.data.examples import ExampleContext
 from retrograd.search.lexical import Lexical
 from retrograd.search.memo import (
     ClickMemo,
     MemoSearcher,
     from_state,
-    memorise,
     normalised,
     squashed,
     to_state,
 )
-from retrograd.search.nearest import Nearest
-from retrograd.types import Hit, Query, Ranking
+from retrograd.types import Corpus, Document, Hit, Query, Ranking
 
 IDS = tuple("abcdef")
 ROWS = {document: row for row, document in enumerate(IDS)}
@@ -27,6 +24,10 @@ clicks = st.dictionaries(
     st.dictionaries(st.sampled_from([*IDS, "gone"]), st.integers(1, 9), min_size=1),
 )
 QUERIES = [Query("1", "one"), Query("2", "TWO "), Query("3", "never asked"), Query("4", "")]
+
+
+def context(queries, qrels):
+    return ExampleContext(Corpus(Document(document) for document in IDS), queries, qrels)
 
 
 class Backwards:
@@ -78,17 +79,9 @@ def test_without_scores_remembered_documents_that_were_not_found_come_last_of_th
 def test_spellings_of_one_query_are_added_up_and_nothing_irrelevant_is_kept():
     queries = [Query("1", "Hair  Spray"), Query("2", "hair spray"), Query("3", " "), Query("4", "soap")]
     qrels = {"1": {"a": 2, "b": 0}, "2": {"a": 3, "c": 1}, "3": {"a": 9}, "4": {"b": -1}}
-    assert from_state(ClickMemo(then=Lexical()).fit_judgements(queries, qrels)) == {
+    assert from_state(ClickMemo(then=Lexical()).learn(context(queries, qrels))) == {
         "hair spray": {"a": 5, "c": 1}
     }
-
-
-def test_a_memory_is_filled_wherever_in_a_recipe_it_stands():
-    memo = ClickMemo(then=Nearest())
-    deep = Fuse(parts=(Lexical(), WithHistory(search=memo)))
-    qrels = {"1": {"a": 1}}
-    assert from_state(memorise(deep, QUERIES, qrels)) == {"one": {"a": 1}}
-    assert memorise(Fuse(parts=(Lexical(), Nearest())), QUERIES, qrels) == {}
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))

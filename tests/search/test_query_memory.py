@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from retrograd.data.examples import ExampleContext
+from retrograd.search.learning import memorise
 from retrograd.search.nearest import Nearest
 from retrograd.search.parts import Parts
 from retrograd.search.query_memory import QueryMemory
@@ -28,7 +30,8 @@ class Model:
 def searcher(judgements, **choices):
     config = QueryMemory(then=Nearest(), **choices)
     queries = [Query(text, text) for text in judgements]
-    parts = Parts(CORPUS, Model(), learnt=config.fit_judgements(queries, judgements))
+    learnt = memorise(config, ExampleContext(CORPUS, queries, judgements))
+    parts = Parts(CORPUS, Model(), learnt=learnt)
     return config.build(parts)
 
 

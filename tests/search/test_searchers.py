@@ -64,7 +64,8 @@ def make_parts(folder, count: int) -> Parts:
     rng = np.random.default_rng([7, count])
     texts = [" ".join(rng.choice(WORDS, size=6)) for _ in range(count // 2 + 1)] * 2  # every text twice: ties
     corpus = Corpus(Document(f"d{count - row:02}", texts[row]) for row in range(count))
-    memory = to_state({"wing flow": {"d01": 2, "d05": 2, "d09": 1}, "unknown": {"d03": 1}})
+    clicks = to_state({"wing flow": {"d01": 2, "d05": 2, "d09": 1}, "unknown": {"d03": 1}})
+    memory = {f"{ClickMemo.memory}.{name}": array for name, array in clicks.items()}
     return Parts(corpus=corpus, model=CountedWords(), folder=folder, learnt=memory)
 
 

@@ -112,3 +112,30 @@ def test_a_stage_without_examples_is_refused():
 def test_texts_with_one_answer_each_need_no_list():
     assert answers_sharing_a_text(["a", "b", "a"], np.array([1, 2, 1])) is None
     assert answers_sharing_a_text([], np.array([], np.int64)) is None
+
+
+def sequences(rows: int, width: int, **more) -> PreparedSource:
+    """Rows with a target at every position but the last."""
+    targets = np.arange(rows * width).reshape(rows, width) % 7
+    targets[:, -1] = -1
+    return PreparedSource(prepared=np.arange(rows), documents=targets, **more)
+
+
+def test_targets_per_position_come_with_keys_and_padding_with_none():
+    batch, _ = plan(
+        sequences(5, 3), sequences(4, 6), keys_of=lambda rows, _: np.stack([rows, rows + 1], axis=1)
+    ).batch(0)
+    assert batch.documents.shape == (8, 6)
+    where = batch.documents >= 0
+    assert (~where).any()
+    assert torch.equal(batch.keys[..., 0], batch.documents)
+    assert torch.equal(batch.keys[..., 1][where], batch.documents[where] + 1)
+    assert (batch.keys[~where] == -1).all()
+
+
+def test_frequencies_count_the_targets_of_all_sources():
+    one, two = sequences(3, 4), sequences(2, 6)
+    targets = np.concatenate([one.documents.ravel(), two.documents.ravel()])
+    found = plan(one, two, num_documents=9).batch(0)[0].frequencies
+    assert found.tolist() == [(targets == item).sum() for item in range(9)]
+    assert plan(source(5)).batch(0)[0].frequencies is None

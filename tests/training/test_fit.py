@@ -17,6 +17,7 @@ from retrograd.recipes import recipe
 from retrograd.system import System
 from retrograd.training import fit as fit_module
 from retrograd.training.fit import KeysOf, cut_tune, fit
+from tests.recommendation_data import write_shop
 from tests.small_systems import small
 
 
@@ -91,6 +92,31 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(dataset, tmp_path, monke
     resumed = fit(chosen, dataset, tmp_path / "resumed", seed=3, resume=True)
     for name in ("model.safetensors", "docids.safetensors"):
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_an_interrupted_fit_on_histories_resumes_to_the_same_weights(tmp_path, monkeypatch):
+    shop = load_dataset(write_shop(tmp_path / "shop"))
+    chosen = small(recipe("sasrec_sampled"), steps=9)
+    whole = fit(chosen, shop, tmp_path / "whole", checkpoint_seconds=0)
+    original, looks = fit_module.Run.tune_measures, []
+
+    def validate(run, stage):
+        def look():
+            looks.append(1)
+            if len(looks) == 3:
+                raise KeyboardInterrupt
+            return original(run, run.system())["R@10"]
+
+        return look
+
+    monkeypatch.setattr(fit_module.Run, "_validate", validate)
+    with pytest.raises(KeyboardInterrupt):
+        fit(chosen, shop, tmp_path / "resumed", checkpoint_seconds=0)
+    monkeypatch.undo()
+    resumed = fit(chosen, shop, tmp_path / "resumed", resume=True, checkpoint_seconds=0)
+    assert (resumed.folder / "model.safetensors").read_bytes() == (
+        whole.folder / "model.safetensors"
+    ).read_bytes()
 
 
 def test_a_killed_command_resumes_to_the_same_weights(tiny_data, tmp_path):

@@ -40,6 +40,16 @@ class Breaking:
         return {name: term * factor for name, term in SequenceLikelihood()(model, batch).items()}
 
 
+@dataclass(frozen=True)
+class Steep:
+    """Likelihood and the root of a zero: finite, with a gradient that is none."""
+
+    def __call__(self, model, batch):
+        terms = SequenceLikelihood()(model, batch)
+        zero = sum(weight.sum() for weight in model.parameters()) * 0.0
+        return {**terms, "root": zero.abs().sqrt()}
+
+
 def stage(**settings) -> Stage:
     return Stage(
         **({"name": "keys", "objective": SequenceLikelihood(), "examples": (), "batch_size": 8} | settings)
@@ -189,6 +199,15 @@ def test_a_bad_step_is_not_applied_and_names_its_documents(tmp_path):
     average = [tensor for name, tensor in sorted(load_file(after_one).items()) if name.startswith("average.")]
     for kept, before in zip(model.parameters(), average, strict=True):
         assert torch.equal(kept, before)
+
+
+def test_a_gradient_that_is_no_number_under_a_loss_that_is_one_is_not_applied(tmp_path):
+    config = stage(objective=Steep())
+    with pytest.warns(RuntimeWarning, match=r"step 1: the loss is \d.*gradient norm nan.*document rows"):
+        model, result = train(tmp_path, config, steps=1, checkpoint_seconds=0.0)
+    fresh = KeyWriter(width=16)
+    assert result.skipped_batches == 1
+    assert bytes_of(model) == bytes_of(fresh)
 
 
 def test_many_bad_steps_in_a_row_end_training_and_keep_the_checkpoint(tmp_path):

@@ -40,6 +40,7 @@ from retrograd.data.runs import write_topics as write_topics
 from retrograd.data.runs import write_trec_qrels as write_trec_qrels
 from retrograd.data.sample import sample_path as sample_path
 from retrograd.data.search_log import read_search_log as read_search_log
+from retrograd.data.sequences import EveryPrefix as EveryPrefix
 from retrograd.data.splits import hash_fraction as hash_fraction
 from retrograd.data.splits import leave_one_out as leave_one_out
 from retrograd.data.splits import temporal as temporal
@@ -54,6 +55,7 @@ CONFIGS: tuple[type, ...] = (
     TermBag,
     MinedNegatives,
     NextItem,
+    EveryPrefix,
     TrainRequests,
     TeacherLists,
     Extractive,

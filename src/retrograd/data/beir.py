@@ -6,7 +6,7 @@ Layout: Thakur et al. 2021, "BEIR: A Heterogenous Benchmark for Zero-shot Evalua
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ def read_corpus(path: Path | str, *, id_name: str = "_id") -> Corpus:
         InputError: see `lines.read_jsonl`; a field is missing or of the wrong kind, an id occurs
             twice, or there is no document.
     """
-    return Corpus(unique(_documents(path, id_name), path, "document"))
+    return Corpus(unique(document_rows(path, (id_name,)), path, "document"))
 
 
-def _documents(path: Path | str, id_name: str) -> Iterator[tuple[int, Document]]:
+def document_rows(path: Path | str, id_names: Sequence[str]) -> Iterator[tuple[int, Document]]:
+    """(line, document) as `read_corpus` reads them; ids may come twice and under any of several names.
+
+    Raises:
+        InputError: as `read_corpus`.
+    """
     for line, record in read_jsonl(path):
+        id_name = next((name for name in id_names if name in record), id_names[0])
         metadata: Any = record.get("metadata") or {}
         if not isinstance(metadata, dict):
             reason = f"field 'metadata' must be an object, not {type(metadata).__name__}"
@@ -47,6 +53,8 @@ def _documents(path: Path | str, id_name: str) -> Iterator[tuple[int, Document]]
 def read_queries(path: Path | str) -> dict[str, Query]:
     """Queries of a `.jsonl[.gz]` file (`_id`, `text`), by id and in file order.
 
+    A query may have a `history`, a list of ids, oldest first, and then does without a text.
+
     Raises:
         InputError: as `read_corpus`.
     """
@@ -54,7 +62,11 @@ def read_queries(path: Path | str) -> dict[str, Query]:
     def rows() -> Iterator[tuple[int, Query]]:
         for line, record in read_jsonl(path):
             query = id_field(record, "_id", path=path, line=line)
-            yield line, Query(query, text_field(record, "text", path=path, line=line))
+            past = record.get("history") or []
+            if not isinstance(past, list) or not all(isinstance(item, str) and item for item in past):
+                raise InputError("field 'history' must be a list of ids", path=path, line=line)
+            text = text_field(record, "text", path=path, line=line, default="" if past else None)
+            yield line, Query(query, text, tuple(past))
 
     return {query.id: query for query in unique(rows(), path, "query")}
 

@@ -7,23 +7,20 @@ other readers. Nothing here knows what is done with the data.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from retrograd.artifacts import sha256_file
+from retrograd.data.audit import audited
 from retrograd.data.beir import read_corpus, read_qrels, read_queries
-from retrograd.data.interactions import (
-    Interactions,
-    history_text,
-    popularity,
-    read_interactions,
-    read_popularity,
-)
+from retrograd.data.cuts import cut_named
+from retrograd.data.interactions import Interactions, popularity, read_interactions, read_popularity
 from retrograd.data.lines import one_of
 from retrograd.data.named_columns import DEFAULT_COLUMNS, Columns, read_documents
 from retrograd.data.recbole import read_inter, read_items
-from retrograd.data.splits import leave_one_out
+from retrograd.data.recommendation import Slicings, cut_interactions
 from retrograd.errors import InputError
 from retrograd.types import Corpus, Document, History, Qrels, Query
 
@@ -35,19 +32,23 @@ LAYOUTS = (
 """What `load_dataset` recognises in a folder; each file plain or `.gz`."""
 
 
+DEFAULT_CUT = "last"
+"""How a recommendation set is split where nobody says."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A corpus and what is known about it."""
 
     corpus: Corpus
     queries: Mapping[str, Query] = field(default_factory=dict)
-    """By id, in file order. In a recommendation set each user is a query: titles of the last items."""
+    """By id, in file order. In a recommendation set each user is a query: no text, and what they took."""
 
     qrels: Mapping[str, Qrels] = field(default_factory=dict)
-    """Split -> judgements. A recommendation set has one split, `dev`: each user's last item."""
+    """Split -> judgements. A recommendation set is cut when it is read, see `cuts.CUTS`."""
 
     histories: Mapping[str, History] = field(default_factory=dict)
-    """User -> items, oldest first, without the targets of `qrels`; empty in a search set."""
+    """User -> items that may be learnt from, oldest first: no target of `qrels`; empty in a search set."""
 
     popularity: Mapping[str, int] | None = None
     """Document -> how often it was taken (interactions without targets) or judged relevant in `train`;
@@ -55,7 +56,13 @@ class Dataset:
 
     name: str = "dataset"
     hashes: Mapping[str, str] = field(default_factory=dict)
-    """File -> sha256 of what was read; a subset adds the hash of its document ids."""
+    """File -> sha256 of what was read; a subset adds the hash of its document ids, a cut that of its name."""
+
+    asked: Mapping[str, Mapping[str, Query]] = field(default_factory=dict)
+    """Split -> its queries by id, where one id asks with another history in each split."""
+
+    slices: Mapping[str, Slicings] = field(default_factory=dict)
+    """Split -> what its queries are sliced by -> query -> slice."""
 
     def split(self, name: str) -> tuple[list[Query], Qrels]:
         """The judged queries of a split, in file order, and their judgements.
@@ -67,7 +74,19 @@ class Dataset:
             there = ", ".join(sorted(self.qrels)) or "none"
             raise InputError(f"dataset {self.name!r} has no split {name!r}; it has {there}")
         qrels = self.qrels[name]
-        return [query for query in self.queries.values() if query.id in qrels], qrels
+        return [query for query in self.asked.get(name, self.queries).values() if query.id in qrels], qrels
+
+    def split_hash(self, name: str) -> str:
+        """sha256 of all that a figure on this split rests on: what is asked, what is right, the histories
+        that may be learnt from. The order of files does not matter to it.
+
+        Raises:
+            InputError: as `split`.
+        """
+        queries, qrels = self.split(name)
+        asked = sorted((q.id, q.text, q.history, sorted(qrels[q.id].items())) for q in queries)
+        learnt = sorted((history.id, history.items) for history in self.histories.values())
+        return hashlib.sha256(json.dumps([asked, learnt]).encode()).hexdigest()
 
     def subset(self, document_ids: Collection[str]) -> Dataset:
         """Only these documents, in corpus order, with what still concerns them.
@@ -88,7 +107,8 @@ class Dataset:
         return replace(
             self,
             corpus=corpus,
-            queries={query.id: _remembering(query, kept) for query in self.queries.values()},
+            queries=_all_remembering(self.queries, kept),
+            asked={split: _all_remembering(queries, kept) for split, queries in self.asked.items()},
             qrels={split: _filtered(qrels, kept) for split, qrels in self.qrels.items()},
             histories={h.id: h for h in _shortened(self.histories.values(), kept)},
             popularity=None if counts is None else {item: n for item, n in counts.items() if item in kept},
@@ -117,6 +137,10 @@ def _shortened(histories: Iterable[History], kept: Collection[str]) -> Iterable[
     return (history for history in left if history.items)
 
 
+def _all_remembering(queries: Mapping[str, Query], kept: Collection[str]) -> dict[str, Query]:
+    return {name: _remembering(query, kept) for name, query in queries.items()}
+
+
 def _remembering(query: Query, kept: Collection[str]) -> Query:
     left = tuple(item for item in query.history if item in kept)
     return query if left == query.history else replace(query, history=left)
@@ -127,7 +151,11 @@ def _hash_of(ids: Iterable[str]) -> str:
 
 
 def load_dataset(
-    path: Path | str, *, columns: Columns = DEFAULT_COLUMNS, interactions: Path | str | None = None
+    path: Path | str,
+    *,
+    columns: Columns = DEFAULT_COLUMNS,
+    interactions: Path | str | None = None,
+    cut: str = DEFAULT_CUT,
 ) -> Dataset:
     """Read a folder in one of `LAYOUTS`, or one `.jsonl`, `.csv` or `.tsv` file of documents.
 
@@ -136,11 +164,23 @@ def load_dataset(
         interactions: a table of who took which document, or of counts, for `Dataset.popularity` of a search
             set; see `interactions.read_popularity`. Without it, a search set that has a `search_log` has no
             popularity: its train clicks lack those of held-out queries.
+        cut: which of `cuts.CUTS` splits the interactions of a recommendation set: `last` (each user's last
+            item is `dev`), `last_two` (the last is `test`, the one before it `dev`), `last_two_refit` (asks
+            `test` only and learns from all before it) or `temporal`.
 
     Raises:
-        InputError: not a layout that is known, or a file with a fault (named with its line).
+        InputError: not a layout that is known, a file with a fault (named with its line), or a cut that is
+            not known or that has nothing to cut here.
     """
     path = Path(path)
+    cut_named(cut)
+    dataset = _load(path, columns, interactions, cut)
+    if cut != DEFAULT_CUT and not dataset.histories:
+        raise InputError(f"holds no interactions that {cut!r} could cut", path=path)
+    return dataset
+
+
+def _load(path: Path, columns: Columns, interactions: Path | str | None, cut: str) -> Dataset:
     if path.is_file():
         return Dataset(
             read_documents(path, columns), name=path.name.split(".")[0], hashes=_hashes(path.parent, [path])
@@ -153,10 +193,10 @@ def load_dataset(
     if items := one_of(path, "items.jsonl"):
         table = _required(path, "interactions.tsv")
         documents = read_corpus(items, id_name="id")
-        taken = read_interactions(table, items=documents.row_of)
-        return _recommendation(documents, taken, name, _hashes(path, [items, table]))
+        taken = audited(read_interactions(table, items=documents.row_of), documents, table)
+        return _recommendation(documents, taken, name, _hashes(path, [items, table]), cut)
     if atomic := _only(path, "inter"):
-        return _load_recbole(path, atomic, name)
+        return _load_recbole(path, atomic, name, cut)
     raise InputError(f"holds none of the known layouts: {'; '.join(LAYOUTS)}", path=path)
 
 
@@ -179,7 +219,7 @@ def _load_beir(folder: Path, corpus_file: Path, name: str, interactions: Path | 
     return Dataset(corpus, queries, qrels, {}, counts, name, _hashes(folder, files))
 
 
-def _load_recbole(folder: Path, table: Path, name: str) -> Dataset:
+def _load_recbole(folder: Path, table: Path, name: str, cut: str) -> Dataset:
     if items := _only(folder, "item"):
         documents = read_items(items)
         taken = read_inter(table, items=documents.row_of)
@@ -187,16 +227,25 @@ def _load_recbole(folder: Path, table: Path, name: str) -> Dataset:
         taken = read_inter(table)
         documents = Corpus(Document(item) for item in taken.items)
     files = [file for file in (table, items) if file]
-    return _recommendation(documents, taken, name, _hashes(folder, files))
+    return _recommendation(documents, audited(taken, documents, table), name, _hashes(folder, files), cut)
 
 
 def _recommendation(
-    corpus: Corpus, interactions: Interactions, name: str, hashes: Mapping[str, str]
+    corpus: Corpus, taken: Interactions, name: str, hashes: Mapping[str, str], cut: str
 ) -> Dataset:
-    histories, targets = leave_one_out(interactions.histories())
-    queries = {h.id: Query(h.id, history_text(corpus, h.items)) for h in histories}
-    by_user = {history.id: history for history in histories}
-    return Dataset(corpus, queries, {"dev": targets}, by_user, popularity(histories), name, hashes)
+    histories, splits = cut_interactions(corpus, taken, cut_named(cut))
+    asked = {split: cases.queries for split, cases in splits.items()}
+    return Dataset(
+        corpus,
+        queries={query.id: query for queries in asked.values() for query in queries.values()},
+        qrels={split: cases.qrels for split, cases in splits.items()},
+        histories={history.id: history for history in histories},
+        popularity=popularity(histories),
+        name=name,
+        hashes=hashes if cut == DEFAULT_CUT else {**hashes, "cut": _hash_of([cut])},
+        asked=asked,
+        slices={split: cases.slices for split, cases in splits.items()},
+    )
 
 
 def _split_files(folder: Path) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,6 +48,9 @@ class Interactions:
     rating: np.ndarray
     """(rows,) float64; 1 where the file has none."""
 
+    clock: str = ""
+    """Which of `TIME_COLUMNS` `time` came from; empty where the file has none and its order counts."""
+
     def __len__(self) -> int:
         return len(self.user)
 
@@ -70,13 +73,23 @@ class Interactions:
         user, item = numbers[:, 0].astype(np.int64), numbers[:, 1].astype(np.int64)
         return cls(tuple(users), tuple(items), user, item, numbers[:, 2].copy(), numbers[:, 3].copy())
 
+    @property
+    def chronological(self) -> np.ndarray:
+        """(rows,) positions of the rows user by user, each user's oldest first, ties in file order."""
+        return np.lexsort((self.time, self.user))
+
+    def only(self, where: np.ndarray) -> Interactions:
+        """The rows that count, (rows,) bool; users and items keep their positions."""
+        columns = {name: getattr(self, name)[where] for name in ("user", "item", "time", "rating")}
+        return replace(self, **columns)
+
     def histories(self, where: np.ndarray | None = None) -> list[History]:
         """Each user's items, oldest first (ties in file order), users by first appearance.
 
         Args:
             where: (rows,) bool, the rows that count; a user without any is left out.
         """
-        order = np.lexsort((self.time, self.user))
+        order = self.chronological
         if where is not None:
             order = order[where[order]]
         present, starts = np.unique(self.user[order], return_index=True)
@@ -97,6 +110,7 @@ def read_interactions(path: Path | str, *, items: Container[str] | None = None) 
         InputError: a missing column, an item that does not exist, a time or rating that is no finite
             number, or whatever `lines.read_table` refuses.
     """
+    clocks: set[str] = set()
 
     def rows() -> Iterator[tuple[str, str, float, float]]:
         for line, row in read_table(path, ("user_id", "item_id")):
@@ -105,11 +119,13 @@ def read_interactions(path: Path | str, *, items: Container[str] | None = None) 
             if items is not None:
                 known(row["item_id"], items, "item", path=path, line=line)
             named = next((name for name in TIME_COLUMNS if name in row), "")
+            clocks.add(named)
             time = number(row[named], named, path=path, line=line) if named else 0.0
             rating = number(row["rating"], "rating", path=path, line=line) if "rating" in row else 1.0
             yield row["user_id"], row["item_id"], time, rating
 
-    return Interactions.from_rows(rows())
+    taken = Interactions.from_rows(rows())
+    return replace(taken, clock=clocks.pop())  # all lines have the columns of the header
 
 
 def popularity(histories: Iterable[History]) -> dict[str, int]:

@@ -68,21 +68,29 @@ def read_jsonl(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
             lone surrogate, which no other part could write again.
     """
     for number, text in read_lines(path):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        except RecursionError:
-            raise InputError("JSON is nested too deeply", path=path, line=number) from None
-        except ValueError as error:
-            raise InputError(f"not valid JSON: {error}", path=path, line=number) from None
-        if not isinstance(record, dict):
-            reason = f"a line must be a JSON object, not {type(record).__name__}"
-            raise InputError(reason, path=path, line=number)
-        if ("\\ud" in text or "\\uD" in text) and not _is_unicode(record):
-            reason = "holds a lone surrogate (half a character); re-encode the text"
-            raise InputError(reason, path=path, line=number)
-        yield number, record
+        if text.strip():
+            yield number, json_object(text, path=path, line=number)
+
+
+def json_object(text: str, *, path: Path | str, line: int) -> dict[str, Any]:
+    """The object that one line of text holds.
+
+    Raises:
+        InputError: as `read_jsonl`.
+    """
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise InputError("JSON is nested too deeply", path=path, line=line) from None
+    except ValueError as error:
+        raise InputError(f"not valid JSON: {error}", path=path, line=line) from None
+    if not isinstance(record, dict):
+        reason = f"a line must be a JSON object, not {type(record).__name__}"
+        raise InputError(reason, path=path, line=line)
+    if ("\\ud" in text or "\\uD" in text) and not _is_unicode(record):
+        reason = "holds a lone surrogate (half a character); re-encode the text"
+        raise InputError(reason, path=path, line=line)
+    return record
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -7,6 +7,7 @@ Format: Zhao et al. 2021, "RecBole: Towards a Unified, Comprehensive and Efficie
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def read_inter(path: Path | str, *, items: Container[str] | None = None) -> Inte
     Raises:
         InputError: as `read_atomic`; an item that does not exist.
     """
+    clocks: set[str] = set()
 
     def rows() -> Iterator[tuple[str, str, float, float]]:
         for line, row in read_atomic(path, ("user_id", "item_id")):
@@ -113,9 +115,11 @@ def read_inter(path: Path | str, *, items: Container[str] | None = None) -> Inte
             if items is not None:
                 known(item, items, "item", path=path, line=line)
             named = next((name for name in TIME_COLUMNS if name in row), "")
+            clocks.add(named)
             yield user, item, _number(row, named, 0.0, path, line), _number(row, "rating", 1.0, path, line)
 
-    return Interactions.from_rows(rows())
+    taken = Interactions.from_rows(rows())
+    return replace(taken, clock=clocks.pop())  # all lines have the columns of the header
 
 
 def _take(row: dict[str, Value], names: tuple[str, ...]) -> str:

@@ -44,6 +44,23 @@ def tune_cut(queries: Iterable[Query], fraction: float = 0.15) -> tuple[list[Que
     return [q for q in queries if q.id not in kept], [q for q in queries if q.id in kept]
 
 
+def tune_histories(
+    histories: Sequence[History], fraction: float = 0.15
+) -> tuple[list[History], tuple[list[Query], Qrels]]:
+    """(histories to learn from, users to tune on with what they took last).
+
+    A hashed fraction of the users lose their last item to the second part; no other split is looked at.
+
+    >>> tune_histories([History("u", ("a", "b"))], 1.0)
+    ([History(id='u', items=('a',))], ([Query(id='u', text='', history=('a',))], {'u': {'b': 1}}))
+    """
+    chosen = set(hash_fraction((history.id for history in histories), fraction, salt="tune"))
+    shortened, targets = leave_one_out([history for history in histories if history.id in chosen])
+    asked = [Query(history.id, "", history.items) for history in shortened if history.id in targets]
+    by_user = {history.id: history for history in shortened}
+    return [by_user.get(history.id, history) for history in histories], (asked, targets)
+
+
 def given(ids: Iterable[str], parts: Mapping[str, str]) -> dict[str, list[str]]:
     """Part -> its ids in the order given, where the data itself says which part an id is in.
 
@@ -122,13 +139,23 @@ def temporal(interactions: Interactions, fraction: float = 0.1) -> tuple[list[Hi
     >>> temporal(Interactions.from_rows(rows), 0.5)
     ([History(id='u', items=('a',))], {'u': {'b': 1}})
     """
+    earlier = before_moment(interactions, fraction)
+    past = interactions.histories(earlier)
+    known = {history.id for history in past}
+    future = interactions.histories(~earlier)
+    return past, {h.id: dict.fromkeys(h.items, 1) for h in future if h.id in known}
+
+
+def before_moment(interactions: Interactions, fraction: float) -> np.ndarray:
+    """(rows,) bool: what came before the moment that leaves this share of the rows at or after it.
+
+    Raises:
+        InputError: a fraction outside (0, 1), or no row.
+    """
     if not 0 < fraction < 1:
         raise InputError(f"fraction={fraction} must lie between 0 and 1")
     if not len(interactions):
         raise InputError("there is no interaction to split")
     place = min(int(len(interactions) * (1 - fraction)), len(interactions) - 1)
-    earlier = interactions.time < np.sort(interactions.time)[place]
-    past = interactions.histories(earlier)
-    known = {history.id for history in past}
-    future = interactions.histories(~earlier)
-    return past, {h.id: dict.fromkeys(h.items, 1) for h in future if h.id in known}
+    earlier: np.ndarray = interactions.time < np.sort(interactions.time)[place]
+    return earlier

@@ -16,9 +16,11 @@ from retrograd.evaluation.significance import (
     randomisation_test,
 )
 from retrograd.evaluation.slices import PopularitySlices, SliceScores, evaluate_slices
+from retrograd.evaluation.ties import TIE_RULES, with_ties
 
 __all__ = [
     "DEFAULT_MEASURES",
+    "TIE_RULES",
     "Cell",
     "Comparison",
     "Cost",
@@ -41,4 +43,5 @@ __all__ = [
     "measure_cost",
     "paired_differences",
     "randomisation_test",
+    "with_ties",
 ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DECIMALS = 3
-"""Digits shown after the point of a measure; means that agree in them are equally best."""
+"""Digits shown after the point of a measure where nobody asks for more."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,13 @@ class Comparison:
 
     title: str = ""
     level: float = 0.95
+    decimals: int = DECIMALS
+    """Digits shown after the point of a measure; means that agree in them are equally best."""
 
     def best(self, measure: str) -> frozenset[str]:
         """The systems with the highest mean, to the digits shown."""
         means = {
-            system: round(self.cells[system, measure].interval.mean, DECIMALS) for system in self.systems
+            system: round(self.cells[system, measure].interval.mean, self.decimals) for system in self.systems
         }
         return frozenset(system for system, mean in means.items() if mean == max(means.values()))
 

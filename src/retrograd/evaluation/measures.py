@@ -20,6 +20,9 @@ from retrograd.types import Hit, Qrels, Ranking
 DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 """What a first look at a search system needs."""
 
+NEXT_ITEM_MEASURES = ("R@5", "nDCG@5", "R@10", "nDCG@10")
+"""What is reported of a recommender; with one relevant item R@k is its hit rate."""
+
 EXAMPLES = (
     *DEFAULT_MEASURES,
     "P@1",

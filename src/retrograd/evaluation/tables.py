@@ -20,15 +20,15 @@ MARKS = {"better": "▲", "worse": "▼", "": ""}
 COLOURS = {"better": "green", "worse": "red", "": ""}
 
 
-def cell_text(cell: Cell, *, deviation: bool = True) -> str:
+def cell_text(cell: Cell, *, deviation: bool = True, decimals: int = DECIMALS) -> str:
     """Mean, deviation over seeds where there are several (unless unwanted), and the mark.
 
     >>> from retrograd.evaluation.significance import Interval
     >>> cell_text(Cell(Interval(0.5, 0.4, 0.6), 0.01, mark="better"))
     '0.500 ± 0.010 ▲'
     """
-    spread = f"± {cell.seed_deviation:.{DECIMALS}f}" if deviation and cell.seed_deviation else ""
-    return " ".join(filter(None, [f"{cell.interval.mean:.{DECIMALS}f}", spread, MARKS[cell.mark]]))
+    spread = f"± {cell.seed_deviation:.{decimals}f}" if deviation and cell.seed_deviation else ""
+    return " ".join(filter(None, [f"{cell.interval.mean:.{decimals}f}", spread, MARKS[cell.mark]]))
 
 
 def cost_text(figure: float | None) -> str:
@@ -70,7 +70,7 @@ def markdown_table(comparison: Comparison) -> str:
         cells = [
             f"**{text}**" if system in comparison.best(measure) else text
             for measure in comparison.measures
-            for text in [cell_text(comparison.cells[system, measure])]
+            for text in [cell_text(comparison.cells[system, measure], decimals=comparison.decimals)]
         ]
         figures = [cost_text(comparison.costs.get(system, {}).get(name)) for name in comparison.cost_columns]
         lines.append(_line([_escape(system), *cells, *figures]))
@@ -106,7 +106,7 @@ def _columns(comparison: Comparison) -> list[list[Text]]:
         cells = [(system, comparison.cells[system, measure]) for system in comparison.systems]
         texts = [
             Text(
-                cell_text(cell, deviation=False),
+                cell_text(cell, deviation=False, decimals=comparison.decimals),
                 f"{'bold' if system in best else ''} {COLOURS[cell.mark]}".strip(),
             )
             for system, cell in cells

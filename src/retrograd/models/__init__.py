@@ -8,6 +8,7 @@ from retrograd.models.geometric_decoder import CausalTransformer, LevelNetworks
 from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.hf import T5Input
 from retrograd.models.lexical_channel import LexicalChannel
+from retrograd.models.sequential import ItemTransformer
 from retrograd.models.text_encoder import MiniLM
 from retrograd.models.tfidf_svd import TfidfSvd
 from retrograd.models.token_input import TokenInput
@@ -22,6 +23,7 @@ CONFIGS: tuple[type, ...] = (
     EncoderDecoder,
     FrozenVectors,
     GeometricIndex,
+    ItemTransformer,
     LearnedTokens,
     LevelNetworks,
     LexicalChannel,

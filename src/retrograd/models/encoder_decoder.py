@@ -7,10 +7,11 @@ Shapes: B rows of a batch, S memory slots, A beams per row, L levels, V tokens o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,11 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from retrograd.docid_table import DocidTable
+from retrograd.errors import ArtifactError
 from retrograd.models.blocks import ACTIVATIONS, BlockShape, DecoderStack
 from retrograd.models.cached_decoder import DecoderCache, cached_step, start_cache
 from retrograd.models.inputs import Memory, Role
 from retrograd.models.vector_input import VectorInput
 from retrograd.types import State
+
+OUTPUT_ROW = "output_row"
+"""Name of what is learnt for one document alone: (d,) what states are multiplied with for its token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +197,20 @@ class EncoderDecoderModel(nn.Module):
         return torch.stack(padded, dim=1)
 
     def _project(self, states: Tensor, level: int) -> Tensor:
+        scaled = states if self.output_scale == 1.0 else states * self.output_scale
+        return F.linear(scaled, self.output_rows(level))
+
+    def output_rows(self, level: int) -> Tensor:
+        """(V, d): what the states of a level are multiplied with, a view into the table."""
         first = self._offsets[level]
         table = self.embedding if self.output is None else self.output
-        scaled = states if self.output_scale == 1.0 else states * self.output_scale
-        return F.linear(scaled, table[first : first + self.level_sizes[level]])
+        return table[first : first + self.level_sizes[level]]
+
+    def first_states(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(B, d) states before the first token: times `output_rows(0)` they are its logits."""
+        cache = self.start(self.encode(inputs))
+        states, _ = cached_step(cache, self.begin.expand(cache.rows, -1), None)
+        return states if self.output_scale == 1.0 else states * self.output_scale
 
     def start(self, memory: Memory) -> DecoderCache:
         """The cache of B empty prefixes: cross-attention keys and values, projected once per row."""
@@ -235,6 +250,34 @@ class EncoderDecoderModel(nn.Module):
         wanted, before = tuple(level_sizes), self.level_sizes
         if len(wanted) < len(before) or any(new < old for new, old in zip(wanted, before, strict=False)):
             raise ValueError(f"level sizes {before} cannot shrink to {wanted}; fit a new model instead")
+        self._refit(wanted)
+
+    def grown(self, level_sizes: Sequence[int], own: Iterable[tuple[Sequence[int], State]] = ()) -> Self:
+        """A twin of other vocabulary sizes that shares every weight but the token tables with this one.
+
+        Args:
+            level_sizes: as in `resize`; rows that a smaller level has no place for are left out.
+            own: keys, and what was learnt for the last token of each: `OUTPUT_ROW`, (d,) float.
+
+        Raises:
+            ArtifactError: a row of another width.
+        """
+        twin = copy.copy(self)
+        twin._parameters = dict(self._parameters)  # its own names for them
+        twin._refit(tuple(level_sizes))
+        with torch.no_grad():
+            for key, learnt in own:
+                if OUTPUT_ROW in learnt:
+                    rows, row = twin.output_rows(len(key) - 1), learnt[OUTPUT_ROW]
+                    if row.shape != rows.shape[1:]:
+                        width = tuple(rows.shape[1:])
+                        raise ArtifactError(f"a learnt row has shape {row.shape}, not {width}")
+                    rows[key[-1]] = torch.from_numpy(np.asarray(row, np.float32)).to(rows.device)
+        return twin
+
+    def _refit(self, wanted: tuple[int, ...]) -> None:
+        """New token tables: rows that stay keep their values, new ones are the mean of their level."""
+        before = self.level_sizes
         old_starts = self._offsets
         self.level_sizes = wanted
         tables = {"embedding": self.embedding} | ({} if self.output is None else {"output": self.output})
@@ -249,7 +292,7 @@ class EncoderDecoderModel(nn.Module):
                 ]
             )
             for first, count, new in levels:
-                kept = old.detach()[first : first + count]
+                kept = old.detach()[first : first + min(count, new)]
                 mean = (kept if count else old.detach()).mean(dim=0)
-                rows += [kept, mean.expand(new - count, -1)]
+                rows += [kept, mean.expand(new - len(kept), -1)]
             setattr(self, name, nn.Parameter(torch.cat(rows)))

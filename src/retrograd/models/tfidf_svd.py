@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.artifacts import array_to_text, text_to_array
-from retrograd.errors import InputError
+from retrograd.errors import ArtifactError, InputError
 from retrograd.models.plain_text import encodable
 from retrograd.types import State
 
@@ -66,7 +66,13 @@ class TfidfSvd:
         }
 
     def build(self, state: State) -> TfidfEncoder:
-        """The encoder, from what `fit` learnt."""
+        """The encoder, from what `fit` learnt.
+
+        Raises:
+            ArtifactError: the arrays do not fit each other.
+        """
+        if state["components"].shape[1:] != state["idf"].shape or state["idf"].ndim != 1:
+            raise ArtifactError("the arrays of a TF-IDF encoder do not fit each other; fit it again")
         return TfidfEncoder(state)
 
 

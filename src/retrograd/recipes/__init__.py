@@ -6,7 +6,19 @@ from collections.abc import Callable
 
 from retrograd.errors import InputError
 from retrograd.recipe import Recipe
-from retrograd.recipes import dense, dgi, dsi, generative, genre, hybrid, joint, lexical, memory, ultron
+from retrograd.recipes import (
+    dense,
+    dgi,
+    dsi,
+    generative,
+    genre,
+    hybrid,
+    joint,
+    lexical,
+    memory,
+    recommendation,
+    ultron,
+)
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "bm25": lexical.bm25,
@@ -34,6 +46,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dsi_qg": dsi.dsi_qg,
     "ultron_pq": ultron.ultron_pq,
     "genre": genre.genre,
+    "pop": recommendation.pop,
+    "markov": recommendation.markov,
+    "transition_knn": recommendation.transition_knn,
+    "transition_knn_wide": recommendation.transition_knn_wide,
+    "item_knn": recommendation.item_knn,
+    "dense_next_item": recommendation.dense_next_item,
+    "sasrec": recommendation.sasrec,
+    "sasrec_sampled": recommendation.sasrec_sampled,
 }
 """Every named system, in the order they are listed to people."""
 

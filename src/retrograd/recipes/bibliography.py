@@ -116,4 +116,36 @@ BIBTEX: dict[str, str] = {
   author={Khandelwal, Urvashi and Levy, Omer and Jurafsky, Dan and Zettlemoyer, Luke and Lewis, Mike},
   booktitle={ICLR}, year={2020}, eprint={1911.00172}, archivePrefix={arXiv}
 }""",
+    "sarwar2001itembased": """@inproceedings{sarwar2001itembased,
+  title={Item-Based Collaborative Filtering Recommendation Algorithms},
+  author={Sarwar, Badrul and Karypis, George and Konstan, Joseph and Riedl, John},
+  booktitle={WWW}, year={2001}
+}""",
+    "deshpande2004topn": """@article{deshpande2004topn,
+  title={Item-Based Top-{N} Recommendation Algorithms},
+  author={Deshpande, Mukund and Karypis, George},
+  journal={ACM Transactions on Information Systems}, volume={22}, number={1}, year={2004}
+}""",
+    "ludewig2018evaluation": """@article{ludewig2018evaluation,
+  title={Evaluation of Session-Based Recommendation Algorithms},
+  author={Ludewig, Malte and Jannach, Dietmar},
+  journal={User Modeling and User-Adapted Interaction}, volume={28}, year={2018},
+  eprint={1803.09587}, archivePrefix={arXiv}
+}""",
+    "kang2018sasrec": """@inproceedings{kang2018sasrec,
+  title={Self-Attentive Sequential Recommendation},
+  author={Kang, Wang-Cheng and McAuley, Julian},
+  booktitle={ICDM}, year={2018}, eprint={1808.09781}, archivePrefix={arXiv}
+}""",
+    "klenitskiy2023dross": """@inproceedings{klenitskiy2023dross,
+  title={Turning Dross Into Gold Loss: is {BERT4Rec} really better than {SASRec}?},
+  author={Klenitskiy, Anton and Vasilev, Alexey},
+  booktitle={RecSys}, year={2023}, eprint={2309.07602}, archivePrefix={arXiv}
+}""",
+    "yi2019sampling": """@inproceedings{yi2019sampling,
+  title={Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations},
+  author={Yi, Xinyang and Yang, Ji and Hong, Lichan and Cheng, Derek Zhiyuan and Heldt, Lukasz and
+          Kumthekar, Aditee and Zhao, Zhe and Wei, Li and Chi, Ed},
+  booktitle={RecSys}, year={2019}
+}""",
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from retrograd.search.combine import Fuse, Rerank
+from retrograd.search.counting import ItemKNN, Popular, TransitionKNN
 from retrograd.search.generative import Beam, ScoreAll
 from retrograd.search.geometric import GeometricBeam, GeometricScoreAll
 from retrograd.search.history import WithHistory
 from retrograd.search.lexical import Lexical
 from retrograd.search.memo import ClickMemo
 from retrograd.search.nearest import Nearest
+from retrograd.search.nearest_to_history import NearestToHistory
 from retrograd.search.query_memory import QueryMemory
 from retrograd.search.reconstruction import CodeReconstruction
+from retrograd.search.sequential import SequenceModelScores
 from retrograd.search.tree_search import TreeSearch
 
 CONFIGS: tuple[type, ...] = (
@@ -20,11 +23,16 @@ CONFIGS: tuple[type, ...] = (
     Fuse,
     GeometricBeam,
     GeometricScoreAll,
+    ItemKNN,
     Lexical,
     Nearest,
+    NearestToHistory,
+    Popular,
     QueryMemory,
     Rerank,
     ScoreAll,
+    SequenceModelScores,
+    TransitionKNN,
     TreeSearch,
     WithHistory,
 )

@@ -21,6 +21,7 @@ from retrograd.search.engine import check_engine, engine_of, search_keys
 from retrograd.search.parts import Parts
 from retrograd.search.resolve import Resolver
 from retrograd.search.score_all import best_keys, score_nodes
+from retrograd.search.trace import tell
 from retrograd.types import Hit, Query, Ranking
 
 KeySearch = Callable[[dict[str, Tensor], int], BeamResult]
@@ -189,6 +190,7 @@ class GenerativeSearcher:
         return hits
 
     def _hits(self, result: BeamResult, k: int) -> list[tuple[Hit, ...]]:
+        tell(self.resolver, result)
         columns = (result.keys, result.scores, result.paths, result.steps)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [self.resolver.hits(keys, scores, paths, steps, k) for keys, scores, paths, steps in rows]

@@ -18,6 +18,7 @@ from retrograd.models.inference import device_of, without_dropout
 from retrograd.models.inputs import Memory
 from retrograd.search.beam import BeamResult
 from retrograd.search.leaf_ranking import LeafRanking
+from retrograd.search.trace import tell
 from retrograd.types import Hit, Query, Ranking
 
 
@@ -120,6 +121,7 @@ class GeometricSearcher:
             times = min(pending)
             rows = pending.pop(times)
             result, looked_at = self._find(asked.rows(rows), k, times)
+            tell(self._ranking.resolver, result)
             scored += int(looked_at.sum())
             for at, row in enumerate(rows):
                 hits[row], compared = self._ranking.hits(vectors[row], result, at, k)

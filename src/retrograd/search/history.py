@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class WithHistory:
 
     order: str = "newest_first"
     """One of `data.interactions.ORDERS`, as the model was trained (`TrainRequests`)."""
+
+    reads_history: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_history(self.items, self.order)

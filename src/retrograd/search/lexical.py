@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,18 @@ import numpy as np
 from retrograd.artifacts import array_to_text, text_to_array
 from retrograd.data.examples import PseudoQueries
 from retrograd.errors import ArtifactError
+from retrograd.indexes.later_terms import LaterTerms, Seen
 from retrograd.indexes.lexical import LexicalIndex
-from retrograd.ops.words import check_language
-from retrograd.search.parts import Parts
-from retrograd.types import Corpus, Hit, Query, Ranking
+from retrograd.ops.words import check_language, utf8
+from retrograd.search.parts import Drift, Parts
+from retrograd.types import Corpus, Document, Hit, Query, Ranking
 
 FOLDER = "lexical"
 """Name of the index inside the system's folder; an expanded one adds what it was expanded by."""
+
+
+TEXTS = ".texts"
+"""Behind the folder's name: key of the generated texts among `Parts.arrays`, one line per document."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,8 @@ class Lexical:
         return f"{FOLDER}-{hashlib.sha256(_signature(self.expansion).encode()).hexdigest()[:12]}"
 
     def build(self, parts: Parts) -> LexicalSearcher:
-        """Open the index where `parts` places it, or build it where it is missing.
+        """Open the index where `parts` places it, or build it where it is missing; documents that are not
+        in it are counted beside it.
 
         An expansion leaves its texts in `parts.arrays`, so that a copy needs no generator.
 
@@ -55,39 +62,72 @@ class Lexical:
             ArtifactError: the index is damaged or is not one of this corpus and language.
         """
         folder = parts.place(self.folder)
-        if not folder.exists():
-            index = LexicalIndex.build(self._indexed(parts), folder, self.language)
-            return LexicalSearcher(parts.corpus, index)
-        index = LexicalIndex.open(folder)
-        found, wanted = (index.num_documents, index.language), (len(parts.corpus), self.language)
+        index = parts.once(f"{folder} {self.language}", lambda: self._index(parts, folder))
+        found, wanted = (index.num_documents, index.language), (len(parts.base), self.language)
         if found != wanted:
             raise ArtifactError(
                 f"{folder}: holds {found[0]} documents in {found[1]}, but the system has {wanted[0]} in "
                 f"{wanted[1]}; delete the folder to rebuild it"
             )
-        return LexicalSearcher(parts.corpus, index)
+        if parts.drift is None:
+            return LexicalSearcher(parts.corpus, index)
+        return LexicalSearcher(parts.corpus, index, parts.drift.rows, self._later(parts, index, parts.drift))
+
+    def _index(self, parts: Parts, folder: Path) -> LexicalIndex:
+        if folder.exists():
+            return LexicalIndex.open(folder)
+        return LexicalIndex.build(self._indexed(parts), folder, self.language)
 
     def _indexed(self, parts: Parts) -> Corpus:
         if self.expansion is None:
-            return parts.corpus
-        key = f"{self.folder}.texts"
+            return parts.base
+        key = f"{self.folder}{TEXTS}"
         if key not in parts.arrays:
-            parts.arrays[key] = text_to_array("\n".join(expansions(self.expansion, parts.corpus)))
+            parts.arrays[key] = text_to_array("\n".join(expansions(self.expansion, parts.base)))
         added = array_to_text(parts.arrays[key]).split("\n")
-        if len(added) != len(parts.corpus):
+        if len(added) != len(parts.base):
             raise ArtifactError(
-                f"{len(added)} expansions were saved but the corpus has {len(parts.corpus)} documents; "
+                f"{len(added)} expansions were saved but the corpus has {len(parts.base)} documents; "
                 f"drop {key!r} to make them again"
             )
-        return Corpus(
-            replace(document, text=f"{document.text} {text}")
-            for document, text in zip(parts.corpus, added, strict=True)
-        )
+        return Corpus(expanded(document, text) for document, text in zip(parts.base, added, strict=True))
+
+    def _later(self, parts: Parts, index: LexicalIndex, drift: Drift) -> Seen:
+        def begin() -> LaterTerms:
+            terms = index.num_terms
+            if terms is None:
+                terms = sum(len(index.analyzer.analyze(utf8(d.contents))) for d in self._indexed(parts))
+            return index.later(terms / max(len(parts.base), 1))
+
+        texts = [
+            expanded(parts.corpus[row], own.get(self.folder, "")).contents
+            for row, own in zip(drift.joined.tolist(), drift.texts, strict=True)
+        ]
+        return parts.once(f"{index.folder} later", begin).seen(drift.places, texts, drift.joined)
 
 
-def expansions(source: PseudoQueries, corpus: Corpus) -> list[str]:
-    """The generated queries of each document on one line, in corpus order; "" where there are none."""
-    groups = source.generator.generate(corpus, source.per_document, source.seed)
+def expanded(document: Document, text: str) -> Document:
+    """A document with generated queries behind its own words."""
+    return replace(document, text=f"{document.text} {text}") if text else document
+
+
+def expanding(config: Any) -> tuple[Lexical, ...]:
+    """Every config with an expansion inside a search config."""
+    if isinstance(config, Lexical):
+        return (config,) if config.expansion is not None else ()
+    values = config if isinstance(config, tuple) else ()
+    if is_dataclass(config):
+        values = tuple(getattr(config, f.name) for f in fields(config))
+    return tuple(dict.fromkeys(found for value in values for found in expanding(value)))
+
+
+def expansions(source: PseudoQueries, corpus: Corpus, background: Corpus | None = None) -> list[str]:
+    """The generated queries of each document on one line, in corpus order; "" where there are none.
+
+    Args:
+        background: as in `QueryGenerator.generate`.
+    """
+    groups = source.generator.generate(corpus, source.per_document, source.seed, background)
     return [" ".join(" ".join(group).split()) for group in groups]
 
 
@@ -108,12 +148,15 @@ def _default(field: Field[Any]) -> Any:
 class LexicalSearcher:
     """Answers by BM25; a query without a known word, such as an empty one, gets no hit."""
 
-    def __init__(self, corpus: Corpus, index: LexicalIndex) -> None:
-        self._ids, self._index = corpus.ids, index
+    def __init__(
+        self, corpus: Corpus, index: LexicalIndex, rows: np.ndarray | None = None, later: Seen | None = None
+    ) -> None:
+        """`rows` and `later` as in `LexicalIndex.search`."""
+        self._ids, self._index, self._rows, self._later = corpus.ids, index, rows, later
 
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
         """The `k` best documents of each query; only documents that share a word with it."""
-        found = self._index.search([query.text for query in queries], k)
+        found = self._found(queries, k)
         hits = tuple(tuple(Hit(self._ids[row], score) for row, score in rows) for rows in found)
         return Ranking(tuple(query.id for query in queries), hits)
 
@@ -121,7 +164,10 @@ class LexicalSearcher:
         """As `search`, in matrices: scores (q, k) float64, rows (q, k) int64, -1 padded."""
         scores = np.full((len(queries), k), -np.inf)
         rows = np.full((len(queries), k), -1, np.int64)
-        for at, hits in enumerate(self._index.search([query.text for query in queries], k)):
+        for at, hits in enumerate(self._found(queries, k)):
             rows[at, : len(hits)] = [row for row, _ in hits]
             scores[at, : len(hits)] = [score for _, score in hits]
         return scores, rows
+
+    def _found(self, queries: Sequence[Query], k: int) -> list[list[tuple[int, float]]]:
+        return self._index.search([query.text for query in queries], k, self._rows, self._later)

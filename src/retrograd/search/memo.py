@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retrograd.artifacts import array_to_text, text_to_array
+from retrograd.data.examples import ExampleContext
 from retrograd.search.combine import Scorer
 from retrograd.search.parts import Parts
 from retrograd.types import Hit, Qrels, Query, Ranking, Searcher, State
 
 Clicks = Mapping[str, Mapping[str, int]]
 """Normalised query text -> document id -> how often it was taken."""
+
+MEMORY = "clicks"
+"""Under which name clicks are kept, whoever reads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +41,17 @@ class ClickMemo:
         if self.depth < 1:
             raise ValueError(f"depth={self.depth} must be at least 1")
 
-    def fit_judgements(self, queries: Iterable[Query], qrels: Qrels) -> State:
+    memory: ClassVar[str] = MEMORY
+
+    def learn(self, context: ExampleContext) -> State:
         """Count the judgements."""
-        return to_state(count_clicks(queries, qrels))
+        return to_state(count_clicks(context.queries, context.qrels))
 
     def build(self, parts: Parts) -> MemoSearcher:
-        """From what `fit` left in `parts.learnt`; a system fitted without judgements remembers nothing."""
-        return MemoSearcher(from_state(parts.learnt), self.then.build(parts), parts.corpus.row_of, self.depth)
+        """From what `learn` counted; a system fitted without judgements remembers nothing."""
+        return MemoSearcher(
+            from_state(parts.remembered(MEMORY)), self.then.build(parts), parts.corpus.row_of, self.depth
+        )
 
 
 class MemoSearcher:
@@ -157,19 +165,3 @@ def from_state(state: State) -> Clicks:
     for text, document, count in state["counts"].tolist():
         clicks[texts[text]][documents[document]] = count
     return clicks
-
-
-def memorise(config: Any, queries: Sequence[Query], qrels: Qrels) -> State:
-    """What the search config of a recipe learns from judgements, wherever in it a memory stands.
-
-    Several of them share one memory. {} where there is none.
-    """
-    if hasattr(config, "fit_judgements"):
-        learnt: State = config.fit_judgements(queries, qrels)
-        return learnt
-    inner = config if isinstance(config, tuple) else _values(config)
-    return next((state for part in inner if (state := memorise(part, queries, qrels))), {})
-
-
-def _values(config: Any) -> tuple[Any, ...]:
-    return tuple(getattr(config, f.name) for f in fields(config)) if is_dataclass(config) else ()

@@ -13,12 +13,16 @@ import numpy as np
 
 from retrograd.errors import ArtifactError
 from retrograd.indexes import VectorIndex, VectorIndexConfig
+from retrograd.indexes.drifted import DriftedIndex
 from retrograd.indexes.flat import Flat
 from retrograd.search.parts import Parts
-from retrograd.types import Corpus, Query, Ranking, State
+from retrograd.types import Corpus, Query, Ranking
 
 VECTORS = "document_vectors"
 """Key of the document vectors among `Parts.arrays`: (documents, d) float32 in corpus order."""
+
+BASE_VECTORS = "base_vectors"
+"""The same of the documents that indexes were made from, where those are others than the corpus."""
 
 _ROWS_AT_ONCE = 8192
 """Vectors held in float64 at a time."""
@@ -50,16 +54,26 @@ class Nearest:
             ArtifactError: what is there does not belong to this corpus.
         """
         vectors = document_vectors(parts)
-        return NearestSearcher(parts.corpus, parts.model, vectors, self._index(parts.arrays, vectors))
+        return NearestSearcher(parts.corpus, parts.model, vectors, indexed(self.index, parts, vectors))
 
-    def _index(self, arrays: State, vectors: np.ndarray) -> VectorIndex:
-        prefix = f"{self.index.name}."
-        saved = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-        if saved:
-            return self.index.load(saved, vectors)
-        index = self.index.build(vectors)
+
+def indexed(config: VectorIndexConfig, parts: Parts, vectors: np.ndarray) -> VectorIndex:
+    """The index of some vectors as kept in `parts.arrays`; made and left there where it is not.
+
+    Where documents came and went since it was made, it stays as it is: it answers for those that are still
+    there, and those that joined are compared one by one.
+    """
+    prefix, arrays, drift = f"{config.name}.", parts.arrays, parts.drift
+    saved = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+    if drift is not None and saved:
+        base = parts.once(f"{prefix}index", lambda: config.load(saved, arrays[BASE_VECTORS]))
+        return DriftedIndex(base, drift.rows, drift.joined, vectors)
+    if saved:
+        return config.load(saved, vectors)
+    index = config.build(vectors)
+    if drift is None:
         arrays.update({prefix + key: array for key, array in index.state().items()})
-        return index
+    return index
 
 
 class NearestSearcher:

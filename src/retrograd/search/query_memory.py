@@ -9,17 +9,18 @@ Shapes: B queries, r remembered queries, n documents, d dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from retrograd.search.memo import Clicks, count_clicks, from_state, to_state
+from retrograd.data.examples import ExampleContext
+from retrograd.search.memo import MEMORY, Clicks, count_clicks, from_state, to_state
 from retrograd.search.nearest import VectorModel, document_vectors, inner_products
 from retrograd.search.parts import Parts
-from retrograd.types import Corpus, Hit, Qrels, Query, Ranking, Searcher, State
+from retrograd.types import Corpus, Hit, Query, Ranking, Searcher, State
 
 VECTORS = "remembered_query_vectors"
 """Key of the remembered queries' vectors among `Parts.arrays`: (r, d) float32."""
@@ -50,14 +51,16 @@ class QueryMemory:
                 f"weight={self.weight} not negative"
             )
 
-    def fit_judgements(self, queries: Iterable[Query], qrels: Qrels) -> State:
+    memory: ClassVar[str] = MEMORY
+
+    def learn(self, context: ExampleContext) -> State:
         """Count the judgements."""
-        return to_state(count_clicks(queries, qrels))
+        return to_state(count_clicks(context.queries, context.qrels))
 
     def build(self, parts: Parts) -> Searcher:
-        """From what `fit_judgements` left in `parts.learnt`; without it `then` answers alone."""
+        """From what `learn` counted; without it `then` answers alone."""
         then: Searcher = self.then.build(parts)
-        clicks = from_state(parts.learnt)
+        clicks = from_state(parts.remembered(MEMORY))
         if not clicks:
             return then
         if VECTORS not in parts.arrays:

@@ -21,7 +21,7 @@ from retrograd.models.inputs import Memory
 from retrograd.quantizers.kmeans import kmeans
 from retrograd.search.geometric import GeometricBeam, geometric_beam
 from retrograd.search.geometric_searcher import GeometricSearcher
-from retrograd.search.nearest import document_vectors
+from retrograd.search.nearest import BASE_VECTORS, document_vectors
 from retrograd.search.parts import Parts
 
 
@@ -74,15 +74,21 @@ class TreeSearch:
         Raises:
             ArtifactError: what is there does not belong to this corpus.
         """
-        name = f"tree.{'x'.join(map(str, self.branching))}.seed{self.seed}"
+        name, vectors = f"tree.{'x'.join(map(str, self.branching))}.seed{self.seed}", document_vectors(parts)
+        grown_from = vectors if parts.drift is None else parts.arrays[BASE_VECTORS]
         if name not in parts.arrays:
-            parts.arrays[name] = grow_tree(document_vectors(parts), self.branching, self.seed)
+            parts.arrays[name] = grow_tree(grown_from, self.branching, self.seed)
         paths = parts.arrays[name]
-        if len(paths) != len(parts.corpus):
+        if len(paths) != len(grown_from):
             raise ArtifactError(
-                f"{name!r} places {len(paths)} documents but the corpus has {len(parts.corpus)}; "
+                f"{name!r} places {len(paths)} documents but the corpus has {len(grown_from)}; "
                 "drop it to grow it again"
             )
+        if parts.drift is not None:
+            drift, old = parts.drift, paths
+            paths = np.empty((len(vectors), old.shape[1]), old.dtype)
+            paths[drift.rows[drift.rows >= 0]] = old[drift.rows >= 0]
+            paths[drift.joined] = place_in_tree(old, grown_from, vectors[drift.joined])
         sizes = tuple(int(size) for size in paths.max(axis=0) + 1)
         table = DocidTable.from_keys(paths, np.arange(len(paths)), parts.corpus.ids, level_sizes=sizes)
         return geometric_beam(self._beam(), parts, Silent(parts.model, sizes), table)
@@ -109,6 +115,29 @@ def grow_tree(vectors: np.ndarray, branching: Sequence[int], seed: int) -> np.nd
             parts += [rows[digits == digit] for digit in range(int(digits.max()) + 1)]
         groups = parts
     return paths
+
+
+def place_in_tree(paths: np.ndarray, grown_from: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Paths of more documents: from the root down to the child whose mean vector is nearest by direction.
+
+    Args:
+        paths: (n, L) of the documents the tree was grown from.
+        grown_from: (n, d) float32 vectors of those.
+        vectors: (m, d) float32.
+
+    Returns: (m, L), each the path of some document of the tree.
+    """
+    out = np.zeros((len(vectors), paths.shape[1]), paths.dtype)
+    for at, vector in enumerate(vectors):
+        rows = np.arange(len(paths))
+        for level in range(paths.shape[1]):
+            digits, child = np.unique(paths[rows, level], return_inverse=True)
+            sums = np.zeros((len(digits), vectors.shape[1]))
+            np.add.at(sums, child, grown_from[rows])
+            cosines = sums @ vector / np.maximum(np.linalg.norm(sums, axis=1), 1e-12)
+            out[at, level] = digits[cosines.argmax()]
+            rows = rows[child == cosines.argmax()]
+    return out
 
 
 class _Rows(NamedTuple):

@@ -3,13 +3,14 @@
 Knows arrays of prepared examples and how often each source is drawn. It never sees a model, an
 objective or a text.
 Shapes: B rows of a batch, L levels of a key, m hard negatives, R relevant rows, T entries of a teacher's
-list, n examples of a source.
+list, n examples of a source, w positions of a row that has a target at each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,10 @@ class Batch:
     """Collated inputs of the B examples."""
 
     documents: Tensor
-    """(B,) int64 row of each example's document."""
+    """(B,) int64 row of each example's document, or (B, w) of each position's, -1 where it has none."""
 
     keys: Tensor | None = None
-    """(B, L) int64, -1 padded; None for models without docids."""
+    """(B, L) or (B, w, L) int64, -1 padded; None for models without docids."""
 
     negatives: Tensor | None = None
     """(B, m) int64 rows of hard negatives, -1 padded."""
@@ -63,6 +64,10 @@ class Batch:
     num_documents: int = 0
     """Documents of the corpus, for objectives that draw some of them; 0 where nobody said."""
 
+    frequencies: Tensor | None = None
+    """(documents,) int64 how often each is a target in the sources of the stage, for objectives that draw
+    some by that; None where nobody said how many there are."""
+
     progress: float = 0.0
     """Share of the stage that lies behind, in [0, 1): what schedules of an objective follow."""
 
@@ -81,6 +86,7 @@ class Batch:
             list_scores=None if self.list_scores is None else self.list_scores.to(device),
             document_inputs=None if make is None else lambda rows: _move(make(rows.cpu()), device),
             num_documents=self.num_documents,
+            frequencies=None if self.frequencies is None else self.frequencies.to(device),
             progress=self.progress,
         )
 
@@ -93,7 +99,7 @@ class PreparedSource:
     """What the model's `prepare` made of the texts; its `collate` gathers rows of it."""
 
     documents: np.ndarray
-    """(n,) int64 document row of each example."""
+    """(n,) int64 document row of each example, or (n, w) of each position of it, -1 where it has none."""
 
     negatives: np.ndarray | None = None
     """(n, m) int64, -1 padded."""
@@ -179,10 +185,13 @@ class BatchPlan:
         draw = self._generator(_BATCHES, number)
         torch_seed = int(draw.integers(2**63))
         drawn = [(self.sources[source], rows) for source, rows in self.rows(number)]
-        documents = np.concatenate([source.documents[rows] for source, rows in drawn])
-        keys = None if self.keys_of is None else torch.from_numpy(self.keys_of(documents, draw))
+        inputs = concatenate([self.collate(source.prepared, rows) for source, rows in drawn])
+        documents = np.concatenate(_alike([source.documents[rows] for source, rows in drawn]))
+        keys = (
+            None if self.keys_of is None else torch.from_numpy(keys_of_targets(self.keys_of, documents, draw))
+        )
         return Batch(
-            inputs=concatenate([self.collate(source.prepared, rows) for source, rows in drawn]),
+            inputs=inputs,
             documents=torch.from_numpy(documents),
             keys=keys,
             negatives=_padded([(source.negatives, rows) for source, rows in drawn]),
@@ -191,8 +200,16 @@ class BatchPlan:
             list_scores=_padded([(source.list_scores, rows) for source, rows in drawn], fill=np.float32(0)),
             document_inputs=self.document_inputs,
             num_documents=self.num_documents,
+            frequencies=self._frequencies,
             progress=number / self.num_batches,
         ), torch_seed
+
+    @cached_property
+    def _frequencies(self) -> Tensor | None:
+        if not self.num_documents:
+            return None
+        targets = np.concatenate([source.documents.ravel() for source in self.sources])
+        return torch.from_numpy(np.bincount(targets[targets >= 0], minlength=self.num_documents))
 
     def _take(self, source: int, start: int, count: int) -> np.ndarray:
         """Positions `start ... start + count` of the endless shuffled stream of one source."""
@@ -216,6 +233,25 @@ class BatchPlan:
         # Philox is counter-based: any batch's stream starts in constant time
         key = np.array([self.seed % 2**64, self.stage_index], np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, int(number), purpose]))
+
+
+def keys_of_targets(keys_of: KeysOf, documents: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Keys (..., L) int64 of documents (...); all -1 where there is no document."""
+    where = documents >= 0
+    found = keys_of(documents[where], generator)
+    keys = np.full((*documents.shape, found.shape[1]), _NO_ROW)
+    keys[where] = found
+    return keys
+
+
+def _alike(targets: list[np.ndarray]) -> list[np.ndarray]:
+    """Rows of targets per position padded to one width."""
+    widest = max(array.shape[-1] for array in targets)
+    if len(targets) == 1 or targets[0].ndim == 1:
+        return targets
+    return [
+        np.pad(array, ((0, 0), (0, widest - array.shape[1])), constant_values=_NO_ROW) for array in targets
+    ]
 
 
 _COUNTS, _BATCHES, _ORDERS = 0, 1, 2

@@ -22,15 +22,17 @@ import torch
 
 from retrograd import __version__, artifacts
 from retrograd.data.dataset import Dataset
-from retrograd.data.examples import ExampleContext, Examples, PseudoQueries
-from retrograd.data.splits import tune_cut
+from retrograd.data.examples import ExampleContext, Examples
+from retrograd.data.sequences import SequenceExamples
+from retrograd.data.splits import tune_cut, tune_histories
 from retrograd.docid_table import DocidTable
 from retrograd.docids.inputs import DocidInputs
 from retrograd.docids.report import describe_table
 from retrograd.errors import InputError
 from retrograd.evaluation.measures import evaluate
+from retrograd.live_folder import alone
 from retrograd.recipe import Recipe, Stage, to_json
-from retrograd.search.memo import memorise
+from retrograd.search.learning import memorise
 from retrograd.search.parts import Parts
 from retrograd.system import Fitted, System, build_model, mean_of_groups, temporary_folder
 from retrograd.training.batches import PreparedSource, answers_sharing_a_text
@@ -38,10 +40,14 @@ from retrograd.training.card import write_card
 from retrograd.training.checkpoint import delete_checkpoints
 from retrograd.training.loop import StageResult, train_stage
 from retrograd.training.moving_ids import MovingIds, moving_ids
+from retrograd.training.own_queries import own_queries, pseudo_query_source
 from retrograd.types import Corpus, History, Qrels, Query, TextEncoderConfig
 
 Judged = tuple[list[Query], Qrels]
 """Queries with their judgements."""
+
+TRAIN = "train"
+"""The split that is learnt from where nobody names one."""
 
 
 def fit(
@@ -49,7 +55,7 @@ def fit(
     dataset: Dataset,
     out: str | Path | None = None,
     *,
-    train_split: str = "train",
+    train_split: str = TRAIN,
     seed: int = 0,
     resume: bool = False,
     checkpoint_seconds: float = 30.0,
@@ -77,6 +83,7 @@ def fit(
     run = Run.start(recipe, dataset, train_split, seed, partial)
     results = [run.run_stage(at, stage, resume, checkpoint_seconds) for at, stage in enumerate(recipe.stages)]
     system = run.system()
+    own_queries(recipe, system.parts)
     seconds = time.monotonic() - started
     info = identity | {
         "versions": _versions(),
@@ -88,7 +95,8 @@ def fit(
     delete_checkpoints(partial)
     write_card(partial, recipe, info)
     system.write(partial, info)
-    artifacts.publish(partial, out)
+    with alone(out):
+        artifacts.publish(partial, out)
     return System.load(out)
 
 
@@ -112,18 +120,26 @@ class Run:
     @classmethod
     def start(cls, recipe: Recipe, dataset: Dataset, split: str, seed: int, folder: Path) -> Run:
         """Cut the tune part, fit vocabularies, assign docids and build fresh weights."""
-        train, tune = cut_tune(dataset, split, recipe.tune_fraction if recipe.stages else 0.0)
-        histories = tuple(dataset.histories.values())
+        fraction = recipe.tune_fraction if recipe.stages else 0.0
+        train, tune = cut_tune(dataset, split, fraction)
+        histories = list(dataset.histories.values())
+        if histories and fraction and not tune[0]:
+            histories, tune = tune_histories(histories, fraction)
         run = cls(recipe, dataset.corpus, train, tune, seed, folder, Fitted(), histories)
         texts = dataset.corpus.contents
         if recipe.model is not None:
             run.fitted.model = recipe.model.fit(texts)
-        run.fitted.search = memorise(recipe.search, *train)
+        run.fitted.search = memorise(recipe.search, run.context())
         if recipe.docids is not None:
             run.table = recipe.docids.assign(docid_inputs(recipe, run.fitted, dataset.corpus, seed))
         run.model = build_model(recipe, run.fitted, run.table, seed)
         run.ids = moving_ids(recipe.docids, run.model, run.table, run._docid_inputs)
         return run
+
+    def context(self) -> ExampleContext:
+        """What examples are cut from and memories are filled from."""
+        queries, qrels = self.train
+        return ExampleContext(self.corpus, queries, qrels, self.seed, self.system, self.histories)
 
     def _docid_inputs(self) -> DocidInputs:
         inputs = docid_inputs(self.recipe, self.fitted, self.corpus, self.seed)
@@ -152,17 +168,20 @@ class Run:
 
     def train_sources(self, stage: Stage) -> list[PreparedSource]:
         """The stage's examples, encoded once."""
-        queries, qrels = self.train
-        context = ExampleContext(self.corpus, queries, qrels, self.seed, self.system, self.histories)
+        context = self.context()
         drawn = [(mix.source(context), mix) for mix in stage.examples]
-        sources = [self._prepare(found, mix.share(len(found))) for found, mix in drawn if len(found)]
+        sources = [self.prepare_source(found, mix.share(len(found))) for found, mix in drawn if len(found)]
         if not sources:
             raise InputError(
                 f"stage {stage.name!r} has no example: its sources found nothing in this dataset"
             )
         return sources
 
-    def _prepare(self, examples: Examples, weight: float) -> PreparedSource:
+    def prepare_source(self, examples: Examples | SequenceExamples, weight: float) -> PreparedSource:
+        """Examples after all that needs no gradient, to be drawn with a weight."""
+        if isinstance(examples, SequenceExamples):
+            rows = self.model.prepare_sequences(examples.rows)
+            return PreparedSource(prepared=rows, documents=examples.targets, weight=weight)
         return PreparedSource(
             prepared=self.model.prepare(examples.texts, examples.role),
             documents=examples.documents,
@@ -173,9 +192,20 @@ class Run:
             weight=weight,
         )
 
-    def run_stage(self, at: int, stage: Stage, resume: bool, checkpoint_seconds: float = 30.0) -> StageResult:
-        """Run one stage on the model in place; its best weights stay."""
-        sources = self.train_sources(stage)
+    def run_stage(
+        self,
+        at: int,
+        stage: Stage,
+        resume: bool,
+        checkpoint_seconds: float = 30.0,
+        sources: Sequence[PreparedSource] | None = None,
+    ) -> StageResult:
+        """Run one stage on the model in place; its best weights stay.
+
+        Args:
+            sources: what batches are drawn from, in the place of the stage's examples.
+        """
+        sources = self.train_sources(stage) if sources is None else sources
         if hasattr(stage.objective, "begin"):
             stage.objective.begin(self.model, self._document_vectors, self.seed)
         return train_stage(
@@ -238,9 +268,10 @@ class KeysOf:
 def cut_tune(dataset: Dataset, split: str, fraction: float) -> tuple[Judged, Judged]:
     """The judgements of a split in two: what training sees, and what picks the best weights.
 
-    A dataset that has no judgements at all gives two empty parts.
+    A dataset that has no judgements at all gives two empty parts, and so does one of interactions, whose
+    histories are learnt from instead.
     """
-    if not dataset.qrels:
+    if not dataset.qrels or (dataset.histories and split == TRAIN and TRAIN not in dataset.qrels):
         return ([], {}), ([], {})
     queries, qrels = dataset.split(split)
     parts = tune_cut(queries, fraction) if fraction else (queries, [])
@@ -279,12 +310,6 @@ def docid_inputs(
 
     has_codes = hasattr(model, "document_codes")
     return DocidInputs(corpus=corpus, seed=seed, vectors=vectors, model_codes=codes if has_codes else None)
-
-
-def pseudo_query_source(recipe: Recipe) -> PseudoQueries:
-    """The pseudo-queries a recipe trains on, or the default ones where it trains on none."""
-    sources = [mix.source for stage in recipe.stages for mix in stage.examples]
-    return next((source for source in sources if isinstance(source, PseudoQueries)), PseudoQueries())
 
 
 def _identity(recipe: Recipe, dataset: Dataset, train_split: str, seed: int) -> dict[str, Any]:

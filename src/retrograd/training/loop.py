@@ -227,7 +227,7 @@ class _Training:
             (torch.stack(list(terms.values())).sum() / parts).backward()  # type: ignore[no-untyped-call]
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.detach() / parts
-            documents.append(batch.documents)
+            documents.append(batch.documents[batch.documents >= 0])
         return sums, documents
 
     def _terms(self, batch: Batch) -> Mapping[str, Tensor]:

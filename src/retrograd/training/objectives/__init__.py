@@ -2,6 +2,31 @@
 
 from retrograd.training.objectives.contrastive import InBatchContrastive
 from retrograd.training.objectives.distillation import ListwiseDistillation
+from retrograd.training.objectives.guidance import GuidedIndexing
+from retrograd.training.objectives.indexing import JointIndexing
+from retrograd.training.objectives.next_item import NextItemLikelihood, SampledNextItem
 from retrograd.training.objectives.sequence import SequenceConsistency, SequenceLikelihood
 
-__all__ = ["InBatchContrastive", "ListwiseDistillation", "SequenceConsistency", "SequenceLikelihood"]
+CONFIGS = (
+    InBatchContrastive,
+    ListwiseDistillation,
+    GuidedIndexing,
+    JointIndexing,
+    NextItemLikelihood,
+    SampledNextItem,
+    SequenceConsistency,
+    SequenceLikelihood,
+)
+"""What the stages of a saved recipe may name."""
+
+__all__ = [
+    "CONFIGS",
+    "GuidedIndexing",
+    "InBatchContrastive",
+    "JointIndexing",
+    "ListwiseDistillation",
+    "NextItemLikelihood",
+    "SampledNextItem",
+    "SequenceConsistency",
+    "SequenceLikelihood",
+]

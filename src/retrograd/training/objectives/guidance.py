@@ -9,7 +9,7 @@ Shapes: B requests, T entries of a list, m levels, N nodes of a level, K codes o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,10 @@ class GuidedIndexing:
     def __post_init__(self) -> None:
         if min(self.routing, self.next_code) < 0 or not self.temperature > 0:
             raise ValueError("weights must not be negative and temperature must be positive")
+
+    def with_fixed_ids(self) -> GuidedIndexing:
+        """The same for documents that have their ids already."""
+        return replace(self, restart=False)
 
     def begin(self, model: Any, document_vectors: Any, seed: int) -> None:
         """Called once before the first step. `document_vectors()`: (n, d) of the whole corpus."""

@@ -103,6 +103,12 @@ class JointIndexing:
         if self.targets == "table" and (self.contrast, self.usage) != ("vector", "batch"):
             raise ValueError("a fixed index has no parts and no usage to learn from; see targets")
 
+    def with_fixed_ids(self) -> JointIndexing:
+        """The same for documents that have their ids already, in a space that stays."""
+        return replace(
+            self, targets="table", restart=False, contrast="vector", contrastive=0.0, usage="batch"
+        )
+
     def begin(self, model: Any, document_vectors: Any, seed: int) -> None:
         """Called once before the first step. `document_vectors()`: (n, d) of the whole corpus."""
         if self.restart:

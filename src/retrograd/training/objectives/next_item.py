@@ -1,0 +1,94 @@
+"""Objectives of models that say after every item which comes next.
+
+They know a model's `states`, `item_vectors` and `count`, and a batch whose documents are the targets of
+positions; not how the model reads a history.
+Shapes: B rows of a batch, w positions of a row, P positions that have a target, K negatives, n items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from retrograd.errors import InputError
+from retrograd.losses.contrastive import drawn_log_weight, infonce
+from retrograd.losses.many_classes import inner_product_cross_entropy
+from retrograd.training.batches import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextItemLikelihood:
+    """Softmax cross-entropy over all items, at every position (Klenitskiy and Vasilev 2023, section 4)."""
+
+    def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        """`{"next_item": nats per position}`."""
+        vectors = model.item_vectors()
+        states, targets = _asked(model.states(batch.inputs, vectors), batch)
+        return {"next_item": inner_product_cross_entropy(states, vectors, targets)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledNextItem:
+    """The same with few negatives, drawn once for all positions of a batch, each standing for the items
+    that were not drawn (Bengio and Senecal 2008; Yi et al. 2019, section 3).
+
+    Summed exponentials are unbiased for those over all items. A negative that is a position's own target
+    does not count there.
+    """
+
+    negatives: int = 256
+    """K, drawn with replacement."""
+
+    power: float = 0.0
+    """Items are drawn in proportion to `(times taken + 1) ** power`: at 0 all alike, at 1 by popularity."""
+
+    corrected: bool = True
+    """False: negatives count as they come and stand only for themselves."""
+
+    def __post_init__(self) -> None:
+        if self.negatives < 1 or not 0 <= self.power <= 1:
+            raise InputError(
+                f"negatives={self.negatives} must be at least 1 and power={self.power} in [0, 1]"
+            )
+
+    def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        """`{"next_item": nats per position, among the drawn}`."""
+        states, targets = _asked(model.states(batch.inputs), batch)
+        chances = self.chances(model.count, batch).to(states.device)
+        drawn = torch.multinomial(chances, self.negatives, replacement=True)
+        scores = torch.cat(
+            [
+                (states * model.item_vectors(targets)).sum(dim=1, keepdim=True),
+                states @ model.item_vectors(drawn).T,
+            ],
+            dim=1,
+        )
+        weight = drawn_log_weight(chances[drawn], self.negatives)
+        own = torch.cat([targets.unsqueeze(1), drawn.expand(len(targets), -1)], dim=1)
+        loss = infonce(
+            scores,
+            torch.zeros_like(targets),
+            log_weight=torch.cat([weight.new_zeros(1), weight]) if self.corrected else None,
+            where=own != targets.unsqueeze(1),
+        )
+        return {"next_item": loss}
+
+    def chances(self, count: int, batch: Batch) -> Tensor:
+        """(n,) float, of drawing each item at once."""
+        taken = torch.zeros(count) if batch.frequencies is None else batch.frequencies
+        weights = (taken + 1.0) ** self.power
+        return weights / weights.sum()
+
+
+def _asked(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """(P, d) states and (P,) targets of the positions that have one."""
+    if batch.documents.shape != states.shape[:2]:
+        raise InputError(
+            "this objective learns a target at every position; give the stage packed histories "
+            "(`EveryPrefix`) as examples"
+        )
+    where = batch.documents >= 0
+    return states[where], batch.documents[where]

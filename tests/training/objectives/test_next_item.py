@@ -1,0 +1,100 @@
+"""Next-item objectives: exact over the catalogue, and with drawn items right on average."""
+
+from itertools import product
+from math import exp
+
+import pytest
+import torch
+
+from retrograd.errors import InputError
+from retrograd.training.batches import Batch
+from retrograd.training.objectives import NextItemLikelihood, SampledNextItem
+
+ITEMS = 4
+VECTORS = torch.randn(ITEMS, 3, generator=torch.Generator().manual_seed(0))
+STATES = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(1))
+TARGETS = torch.tensor([[2, 0, -1], [3, -1, -1]])
+FREQUENCIES = torch.tensor([5, 0, 2, 1])
+
+
+class Fixed:
+    """States and item vectors that nobody learns."""
+
+    count = ITEMS
+
+    def states(self, inputs, vectors=None):
+        return STATES
+
+    def item_vectors(self, items=None):
+        return VECTORS if items is None else VECTORS[items]
+
+
+BATCH = Batch({}, TARGETS, frequencies=FREQUENCIES)
+ASKED = STATES[TARGETS >= 0]
+RIGHT = TARGETS[TARGETS >= 0]
+
+
+def test_the_full_softmax_asks_every_position_that_has_a_target_and_no_other():
+    expected = torch.nn.functional.cross_entropy(ASKED @ VECTORS.T, RIGHT)
+    torch.testing.assert_close(NextItemLikelihood()(Fixed(), BATCH)["next_item"], expected)
+
+
+def with_draws(monkeypatch, draws, **settings):
+    monkeypatch.setattr(torch, "multinomial", lambda chances, count, replacement: torch.tensor(draws))
+    objective = SampledNextItem(negatives=len(draws), **settings)
+    return objective(Fixed(), BATCH)["next_item"].item()
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_summed_exponentials_are_right_on_average_over_all_draws(monkeypatch, power):
+    single = Batch({}, torch.tensor([[2, -1, -1], [-1, -1, -1]]), frequencies=FREQUENCIES)
+    scores = (STATES[0, 0] @ VECTORS.T).tolist()
+    objective = SampledNextItem(negatives=2, power=power)
+    chances = objective.chances(ITEMS, single).tolist()
+    mean = 0.0
+    for draws in product(range(ITEMS), repeat=2):
+        monkeypatch.setattr(torch, "multinomial", lambda *_, draws=draws, **__: torch.tensor(draws))
+        loss = objective(Fixed(), single)["next_item"].item()
+        mean += chances[draws[0]] * chances[draws[1]] * exp(loss + scores[2])  # the sum in the denominator
+    assert mean == pytest.approx(sum(map(exp, scores)), rel=1e-5)
+
+
+def test_a_negative_that_is_the_target_does_not_count_against_it(monkeypatch):
+    only_own = Batch({}, torch.tensor([[2, -1, -1], [-1, -1, -1]]))
+    monkeypatch.setattr(torch, "multinomial", lambda *_, **__: torch.tensor([2, 2]))
+    assert SampledNextItem(negatives=2)(Fixed(), only_own)["next_item"].item() == 0
+
+
+def test_all_items_once_and_uncorrected_are_the_full_softmax(monkeypatch):
+    full = NextItemLikelihood()(Fixed(), BATCH)["next_item"].item()
+    assert with_draws(monkeypatch, [0, 1, 2, 3], corrected=False) == pytest.approx(full, rel=1e-5)
+    assert with_draws(monkeypatch, [0, 1, 2, 3]) == pytest.approx(full, rel=1e-5)  # -log(4 * 1/4) = 0
+
+
+def test_many_draws_come_near_the_full_softmax():
+    torch.manual_seed(0)
+    full = NextItemLikelihood()(Fixed(), BATCH)["next_item"].item()
+    for power in (0.0, 1.0):
+        found = SampledNextItem(negatives=20_000, power=power)(Fixed(), BATCH)["next_item"].item()
+        assert found == pytest.approx(full, abs=0.02)
+
+
+def test_items_are_drawn_as_often_as_they_were_taken():
+    assert SampledNextItem(power=1.0).chances(ITEMS, BATCH).tolist() == pytest.approx(
+        [6 / 12, 1 / 12, 3 / 12, 2 / 12]
+    )
+    assert SampledNextItem().chances(ITEMS, BATCH).tolist() == pytest.approx([1 / 4] * 4)
+    assert SampledNextItem(power=1.0).chances(ITEMS, Batch({}, TARGETS)).tolist() == pytest.approx(
+        [1 / 4] * 4
+    )
+
+
+def test_one_target_per_row_is_refused_by_name():
+    with pytest.raises(InputError, match="EveryPrefix"):
+        NextItemLikelihood()(Fixed(), Batch({}, torch.tensor([1, 2])))
+
+
+def test_bad_settings_are_refused():
+    for settings in ({"negatives": 0}, {"power": -0.1}, {"power": 1.5}):
+        with pytest.raises(InputError):
+            SampledNextItem(**settings)
