@@ -10,6 +10,7 @@ from retrograd import artifacts
 from retrograd.data.dataset import load_dataset
 from retrograd.errors import ArtifactError, InputError
 from retrograd.recipes import recipe
+from retrograd.repair import ARRAYS
 from retrograd.search.lexical import Lexical
 from retrograd.system import System, mean_of_groups
 from retrograd.training.fit import fit
@@ -56,7 +57,8 @@ def test_a_folder_that_is_no_system_is_named(tmp_path):
 
 
 def test_every_file_of_a_system_is_vouched_for(folder):
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != artifacts.MANIFEST):
+    derived = (artifacts.MANIFEST, ARRAYS)  # the one names itself, the other is made again
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in derived):
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if whole else b"x")
         with pytest.raises(ArtifactError, match=path.name):
@@ -89,7 +91,7 @@ def test_docids_of_another_system_are_refused(folder, tiny_data, tmp_path):
     other = fit(small(recipe("dsi_naive")), load_dataset(tiny_data), tmp_path / "other")
     shutil.copy(other.folder / "docids.safetensors", folder / "docids.safetensors")
     sealed(folder)
-    with pytest.raises(ArtifactError, match="belong to another model"):
+    with pytest.raises(ArtifactError, match="not those that the weights were trained with"):
         System.load(folder)
 
 

@@ -24,10 +24,14 @@ from retrograd.errors import ArtifactError, StorageError
 from retrograd.types import State
 
 MANIFEST = "manifest.json"
+LIVE = "live"
+"""Folder inside a saved one for what changes later: no manifest lists it, see `live_folder`."""
+
 FORMAT = 1
 """Version of the manifest itself; a reader refuses a later one."""
 
 _LARGEST_MANIFEST = 64 * 2**20
+_LONGEST_NAME = 512
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EIO)
 
 
@@ -224,8 +228,17 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: has format {manifest.get('format')}, this version reads {FORMAT}")
     for name, entry in manifest["files"].items():
         if not _stays_inside(name) or not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
-            raise ArtifactError(f"{path}: lists {name!r}, which is no file of this folder")
+            raise ArtifactError(f"{path}: lists {name!r:.80}, which is no file of this folder")
     return manifest
+
+
+def shown(name: str) -> str:
+    """A file's name at the beginning of a line that says what is wrong with it.
+
+    >>> shown("recipe.json"), shown("two\\nlines")
+    ('recipe.json', "'two\\\\nlines'")
+    """
+    return name if name.isprintable() and ":" not in name else repr(name)
 
 
 def check_folder(folder: str | Path) -> list[str]:
@@ -241,8 +254,8 @@ def check_folder(folder: str | Path) -> list[str]:
         return [f"{MANIFEST}: {str(error).removeprefix(f'{folder / MANIFEST}: ')}"]
     files, problems = _walk(folder)
     strange = {problem.split(":")[0] for problem in problems}
-    problems += [f"{name}: missing" for name in listed if name not in files and name not in strange]
-    problems += [f"{name}: foreign (not in the manifest)" for name in files if name not in listed]
+    problems += [f"{shown(name)}: missing" for name in listed if name not in files and name not in strange]
+    problems += [f"{shown(name)}: foreign (not in the manifest)" for name in files if name not in listed]
     for name in sorted(listed.keys() & files.keys()):
         size = files[name].stat().st_size
         if size != listed[name]["bytes"]:
@@ -297,20 +310,23 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 def _stays_inside(name: Any) -> bool:
     path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and name != MANIFEST
+    inside = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and name != MANIFEST
+    return inside and len(name) <= _LONGEST_NAME
 
 
 def _walk(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Plain files below a folder by relative name (without the manifest), and lines on all else."""
+    """Plain files below a folder by relative name (without manifest and `LIVE`), and lines on all else."""
     files: dict[str, Path] = {}
     strange: list[str] = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if name.partition("/")[0] == LIVE:
+            continue
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and name != MANIFEST:
             files[name] = path
         elif stat.S_ISLNK(mode):
-            strange.append(f"{name}: refused (a symbolic link)")
+            strange.append(f"{shown(name)}: refused (a symbolic link)")
         elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            strange.append(f"{name}: refused (neither file nor folder)")
+            strange.append(f"{shown(name)}: refused (neither file nor folder)")
     return files, strange

@@ -75,8 +75,7 @@ class DocidTable:
             raise InputError("a (key, document) pair points outside the table")
 
     def _check_prefix_free(self) -> None:
-        padded = self.padded
-        order = np.lexsort(padded.T[::-1])
+        padded, order = self.padded, self.order
         before, after = padded[order[:-1]], padded[order[1:]]
         clash = ((before == after) | (before < 0)).all(axis=1)  # -1 pads, so a prefix sorts first
         if clash.any():
@@ -148,6 +147,12 @@ class DocidTable:
         out = np.full((len(self), self.depth), -1, np.int64)
         out[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.depth_of_token] = self.tokens
         return out
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(keys,) int64: key rows sorted by their tokens, so that the keys of a prefix stand together."""
+        rows: np.ndarray = np.lexsort(self.padded.T[::-1])
+        return rows
 
     def key(self, row: int) -> tuple[int, ...]:
         """The tokens of one key."""

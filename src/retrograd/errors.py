@@ -33,6 +33,10 @@ class InputError(RetrogradError, ValueError):
         super().__init__(f"{place}{reason}")
 
 
+class DataWarning(UserWarning):
+    """Data that can be read but is not what it seems; the doors print it as one line on stderr."""
+
+
 class ArtifactError(RetrogradError):
     """A saved file is damaged, missing, foreign, or does not belong to this system."""
 

@@ -207,7 +207,8 @@ def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = Fal
         keep_unknown: carry other kinds along as `Unbuilt` instead of refusing them.
 
     Raises:
-        InputError: an unknown kind or field: the file is foreign or newer than this library.
+        InputError: an unknown kind or field, or a value that it cannot have: the file is foreign or newer
+            than this library.
 
     >>> from_json(to_json(Mix(source=None)), {"Mix": Mix})
     Mix(source=None, weight=1.0, by_size=0.0)
@@ -216,11 +217,12 @@ def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = Fal
         return tuple(from_json(item, kinds, keep_unknown=keep_unknown) for item in value)
     if not isinstance(value, dict):
         return value
-    kind = kinds.get(value.get("kind", ""))
+    name = value.get("kind", "")
+    kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None and keep_unknown and "kind" in value:
         return Unbuilt(value["kind"], json.dumps(value))
     if kind is None:
-        raise InputError(f"recipe part {value.get('kind')!r} is not known to this version of retrograd")
+        raise InputError(f"recipe part {name!r:.80} is not known to this version of retrograd")
     given = {
         name: from_json(item, kinds, keep_unknown=keep_unknown)
         for name, item in value.items()
@@ -229,9 +231,12 @@ def from_json(value: Any, kinds: Mapping[str, type], *, keep_unknown: bool = Fal
     unknown = given.keys() - {f.name for f in fields(kind)}
     if unknown:
         raise InputError(
-            f"{kind.__name__} has no field {sorted(unknown)}; the recipe is from another version"
+            f"{kind.__name__} has no field {sorted(unknown)!r:.200}; the recipe is from another version"
         )
-    return kind(**given)
+    try:
+        return kind(**given)
+    except (TypeError, ValueError, AttributeError) as error:  # a field is missing, or holds another kind
+        raise InputError(f"recipe part {kind.__name__}: {' '.join(str(error).split()):.300}") from error
 
 
 def override(value: Any, path: str, text: str) -> Any:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrograd.data.dataset import load_dataset
-from retrograd.errors import ArtifactError, StorageError
+from retrograd.errors import ArtifactError
 from retrograd.evaluation.measures import evaluate
-from retrograd.indexes.lexical import K1, MAX_QUERY_TERMS, B, LexicalIndex
+from retrograd.indexes.lexical import K1, LENGTHS, MAX_QUERY_TERMS, B, LexicalIndex
 from retrograd.ops.words import LANGUAGES
 from retrograd.types import Corpus, Document, Hit, Ranking
 
@@ -123,34 +123,27 @@ def test_opening_leaves_no_file_behind(tmp_path):
     assert sorted(path.name for path in (tmp_path / "lexical").iterdir()) == before
 
 
-def test_documents_are_added_replaced_and_deleted_while_open(tmp_path):
-    index = make_index(tmp_path, "wing", "flow")
-    index.add([Document("d2", "wing shock"), Document("d1", "heat")], first_row=2)
-    assert rows(index, "shock") == []
-    index.commit()
-    assert (rows(index, "shock"), rows(index, "flow"), rows(index, "heat")) == ([2], [], [3])
-    index.delete(["d0", "unknown"])
-    index.commit()
-    assert rows(index, "wing") == [2]
-    assert LexicalIndex.open(index.folder).num_documents == index.num_documents == 2
+def test_hidden_documents_are_no_answer_and_rows_are_renamed(tmp_path):
+    index = make_index(tmp_path, *["wing flow"] * 30, "wing shock")
+    rows_now = np.full(31, -1)
+    rows_now[[4, 7, 30]] = [1, 0, 2]
+    assert [row for row, _ in index.search(["wing"], 2, rows_now)[0]] == [0, 1]
+    assert {row for row, _ in index.search(["wing"], 50, rows_now)[0]} == {0, 1, 2}
+    assert index.search(["wing"], 5, np.full(31, -1)) == [[]]
 
 
-def test_a_changed_index_equals_one_built_at_once(tmp_path):
-    texts = [f"wing flow{row % 4} shock{row % 3}" for row in range(20)]
-    index = make_index(tmp_path / "live", *texts[:5])
-    for row in range(5, 20):
-        index.add([Document(f"d{row}", texts[row])], first_row=row)
-        index.commit()
-    assert index.search(["wing flow1 shock2"], 20) == make_index(tmp_path / "one", *texts).search(
-        ["wing flow1 shock2"], 20
-    )
-
-
-def test_a_second_writer_is_refused(tmp_path):
-    index = make_index(tmp_path, "wing")
-    index.delete(["d0"])
-    with pytest.raises(StorageError, match="lexical"):
-        LexicalIndex.open(index.folder).delete(["d0"])
+@given(st.lists(st.integers(0, 399), min_size=1, max_size=300), st.integers(0, 2**31))
+@settings(max_examples=20)
+def test_later_documents_score_as_if_they_were_indexed(tmp_path_factory, lengths, seed):
+    folder, draw = tmp_path_factory.mktemp("later"), np.random.default_rng(seed)
+    texts = [" ".join(draw.choice([f"w{n}" for n in range(40)], length)) for length in [*lengths, *lengths]]
+    half = len(lengths)  # both halves are equally long on average, as the formula takes that from the index
+    whole = make_index(folder / "whole", *texts)
+    index = make_index(folder / "half", *texts[:half])
+    later = index.later(index.num_terms / half).seen(range(half), texts[half:], np.arange(half, 2 * half))
+    for query in ("w1 w2 w2 w39", "w7"):
+        together = dict(index.search([query], 2 * half, np.arange(half), later)[0])
+        assert together == pytest.approx(dict(whole.search([query], 2 * half)[0]), rel=1e-5)
 
 
 def test_a_missing_empty_or_foreign_folder_is_an_artifact_error(tmp_path):
@@ -166,8 +159,8 @@ def test_a_missing_empty_or_foreign_folder_is_an_artifact_error(tmp_path):
 def test_each_damaged_file_is_an_artifact_error(tmp_path, damage):
     make_index(tmp_path, "a wing", "flow")
     for path in sorted((tmp_path / "lexical").iterdir()):
-        if path.name.startswith("."):
-            continue  # locks and housekeeping: reading does not need them
+        if path.name.startswith(".") or (path.name == LENGTHS and damage == "remove"):
+            continue  # locks, housekeeping, what older versions did not write: reading does not need them
         copy = tmp_path / "copy" / path.name
         shutil.copytree(tmp_path / "lexical", copy)
         (copy / path.name).unlink() if damage == "remove" else (copy / path.name).write_bytes(b"")

@@ -30,6 +30,32 @@ Requests = Annotated[
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Dataset folder, for example in BEIR's layout.")
 ]
+Cut = Annotated[
+    str,
+    typer.Option(
+        "--cut",
+        metavar="NAME",
+        help="How interactions are split: last (each user's last item is dev), last_two (dev and test), "
+        "last_two_refit (test only, dev is learnt from), temporal (one moment for all users).",
+    ),
+]
+Changes = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="Documents: .jsonl[.gz] with _id, title, text, metadata; - reads stdin.",
+    ),
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="FIELD=VALUE",
+        help="Only documents with this metadata, id or title; repeat for more (any value of one field).",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Threads = Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")]
 
 
@@ -67,6 +93,7 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same system.")] = 0,
     requests: Requests = False,
+    cut: Cut = "last",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoints of an interrupted fit.")
     ] = False,
@@ -82,6 +109,7 @@ def fit(
       retrograd fit generative --data DIR --out my-system --seed 1
       retrograd fit generative --data DIR --out my-system --set search.width=50 --set stages.0.max_steps=500
       retrograd fit dgi_requests --data DIR --requests --out my-system
+      retrograd fit transition_knn --data DIR-OF-INTERACTIONS --out my-recommender
     """
     from retrograd.cli.fit import fit_command
 
@@ -93,6 +121,7 @@ def fit(
         settings or [],
         seed,
         requests=requests,
+        cut=cut,
         resume=resume,
         threads=threads,
     )
@@ -104,6 +133,10 @@ def search(
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The question.", show_default=False)
     ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option("--history", metavar="ID,ID", help="What the asker took before, oldest first."),
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Answers per query.", show_default="10")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the generated docid behind each answer.")
@@ -114,6 +147,7 @@ def search(
     run: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write their answers, a TREC run.")
     ] = None,
+    filters: Filters = None,
     threads: Threads = 0,
 ) -> None:
     """Ask a fitted system.
@@ -122,19 +156,133 @@ def search(
     Examples:
       retrograd search my-system "estimate depth from one image"
       retrograd search my-system "estimate depth from one image" -k 3 --explain
+      retrograd search my-system "estimate depth from one image" --filter framework=PyTorch
       retrograd search my-system --queries topics.tsv --run my-system.trec -k 100
+      retrograd search my-recommender --history item1,item2
     """
-    from retrograd.cli.search import search_command, search_file_command
+    from retrograd.cli.search import history_items, search_command, search_file_command
     from retrograd.errors import InputError
+    from retrograd.types import Query
 
-    if (text is None) == (queries is None):
-        raise InputError("give either TEXT or --queries FILE")
+    if (text is None and history is None) == (queries is None):
+        raise InputError("give either TEXT (or --history ID,ID, or both) or --queries FILE")
     if (queries is None) != (run is None):
         raise InputError("--queries FILE and --run FILE go together")
     if queries is not None and run is not None:
-        search_file_command(system, queries, run, k, threads=threads)
+        search_file_command(system, queries, run, k, filters or [], threads=threads)
     else:
-        search_command(system, text or "", k, explain=explain, threads=threads)
+        asked = Query("0", text or "", () if history is None else history_items(history))
+        search_command(system, asked, k, filters or [], explain=explain, threads=threads)
+
+
+@app.command()
+def add(
+    system: System,
+    data: Changes,
+    skip_known: Annotated[
+        bool, typer.Option("--skip-known", help="Leave out documents whose ids the system holds already.")
+    ] = False,
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="Then train the network on them for a few steps; minutes, not seconds."),
+    ] = False,
+    as_json: Json = False,
+    threads: Threads = 0,
+) -> None:
+    """Put new documents into a fitted system.
+
+    They can be found when the command ends; ids of documents already there never change.
+
+    \b
+    Examples:
+      retrograd add my-system --data new.jsonl
+      retrograd add my-system --data new.jsonl.gz --skip-known
+      retrograd add my-system --data new.jsonl --train
+      cat new.jsonl | retrograd add my-system --data -
+    """
+    from retrograd.cli.updates import add_command
+
+    add_command(system, data, skip_known=skip_known, train=train, as_json=as_json, threads=threads)
+
+
+@app.command()
+def update(system: System, data: Changes, as_json: Json = False, threads: Threads = 0) -> None:
+    """Replace documents of a fitted system by newer ones of the same ids.
+
+    \b
+    Example:
+      retrograd update my-system --data changed.jsonl
+    """
+    from retrograd.cli.updates import update_command
+
+    update_command(system, data, as_json=as_json, threads=threads)
+
+
+@app.command()
+def delete(
+    system: System,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FILE", help="Ids: one per line, or those of a .jsonl[.gz]; - reads stdin."
+        ),
+    ] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="One document; repeat for more.")
+    ] = None,
+    as_json: Json = False,
+    threads: Threads = 0,
+) -> None:
+    """Take documents out of a fitted system.
+
+    They are never answered again, unless a rollback brings them back.
+
+    \b
+    Examples:
+      retrograd delete my-system --id 17 --id 42
+      retrograd delete my-system --data gone.txt
+    """
+    from retrograd.cli.updates import delete_command
+
+    delete_command(system, data, ids or [], as_json=as_json, threads=threads)
+
+
+@app.command()
+def history(system: System, as_json: Json = False) -> None:
+    """List what happened to a system since it was fitted, newest first.
+
+    \b
+    Example:
+      retrograd history my-system
+    """
+    from retrograd.cli.updates import history_command
+
+    history_command(system, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    system: System,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", min=0, metavar="N", help="A generation of `retrograd history`; 0 is as fitted."),
+    ] = None,
+    as_json: Json = False,
+    threads: Threads = 0,
+) -> None:
+    """Bring back the documents of an earlier generation.
+
+    By default of the one before; called again, of the one before that. Nothing is lost by it: a rollback is
+    one more generation, and any other can be named with --to.
+
+    \b
+    Examples:
+      retrograd rollback my-system
+      retrograd rollback my-system --to 0
+    """
+    from retrograd.cli.updates import rollback_command
+
+    rollback_command(system, to, as_json=as_json, threads=threads)
 
 
 @app.command(name="eval")
@@ -143,9 +291,15 @@ def evaluate(
     data: Data,
     split: Annotated[str, typer.Option(help="Judgements to measure by.")] = "dev",
     measures: Annotated[
-        str, typer.Option(help="Names as in ir-measures, comma-separated.")
-    ] = "nDCG@10,R@10,R@100,RR@10",
-    k: Annotated[int | None, typer.Option("-k", help="Answers per query.", show_default="100")] = None,
+        str | None,
+        typer.Option(
+            help="Names as in ir-measures, comma-separated.",
+            show_default="nDCG@10,R@10,R@100,RR@10; of histories R@5,nDCG@5,R@10,nDCG@10",
+        ),
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", help="Answers per query.", show_default="100; of histories 50")
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(metavar="SYSTEM", help="The one the others are tested against (default: the first)."),
@@ -157,7 +311,20 @@ def evaluate(
     run_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write each system's TREC run.")
     ] = None,
+    ties: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="Order of equal scores: as_ranked (each system's own), worst (what is relevant last), "
+            "popularity (then worst).",
+        ),
+    ] = "as_ranked",
+    slices: Annotated[
+        str | None,
+        typer.Option(metavar="MEASURE", help="Of histories: also show this measure slice by slice."),
+    ] = None,
     requests: Requests = False,
+    cut: Cut = "last",
     threads: Threads = 0,
 ) -> None:
     """Measure systems side by side.
@@ -168,13 +335,16 @@ def evaluate(
     Examples:
       retrograd eval bm25-system my-system --data DIR --split dev
       retrograd eval bm25-system my-system --data DIR --baseline bm25-system --markdown t.md --png t.png
+      retrograd eval my-recommender --data DIR-OF-INTERACTIONS --ties worst --slices R@10
     """
-    from retrograd.cli.evaluate import Outputs, eval_command
+    from retrograd.cli.evaluate import Judging, Outputs, eval_command
 
     outputs = Outputs(markdown=markdown, png=png, run_dir=run_dir)
-    eval_command(
-        systems, data, split, measures.split(","), k, baseline, outputs, requests=requests, threads=threads
+    names = () if measures is None else tuple(name.strip() for name in measures.split(","))
+    judging = Judging(
+        data=data, split=split, measures=names, ties=ties, slices=slices, requests=requests, cut=cut
     )
+    eval_command(systems, judging, k, baseline, outputs, threads=threads)
 
 
 @app.command()
@@ -214,6 +384,49 @@ def diagnose(
         raise InputError("give either SYSTEM or --run FILE")
     judged = Judged(data=data, split=split, popularity=popularity, k=k)
     diagnose_command(system, run, judged, out, threads=threads)
+
+
+@app.command()
+def serve(
+    folders: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR...", help="Folders of fitted systems; NAME=DIR gives one another name."),
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond this machine needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What changes must carry; else RETROGRAD_TOKEN, if set."),
+    ] = None,
+    threads: Threads = 0,
+    deadline: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", help="When a request is given up.")
+    ] = 10.0,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every change.")] = False,
+    log_queries: Annotated[bool, typer.Option("--log-queries", help="Log what people ask.")] = False,
+) -> None:
+    """Answer over HTTP, with a page to search, compare and explore.
+
+    \b
+    Examples:
+      retrograd serve my-system bm25-system
+      retrograd serve news=runs/7 --port 9000 --read-only
+      retrograd serve my-system --host 0.0.0.0 --token-file token.txt
+    """
+    from retrograd.cli.serve import serve_command
+    from retrograd.server.run import Options
+
+    options = Options(
+        host=host,
+        port=port,
+        threads=threads,
+        deadline=deadline,
+        read_only=read_only,
+        log_queries=log_queries,
+    )
+    serve_command(folders, token_file, options)
 
 
 @app.command()

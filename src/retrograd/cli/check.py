@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrograd.artifacts import check_folder, read_manifest
+from retrograd.artifacts import read_manifest
 from retrograd.errors import ArtifactError, InputError
+from retrograd.live_folder import changes_of, check_system
 
 
 def check_command(folder: Path) -> None:
@@ -17,7 +18,8 @@ def check_command(folder: Path) -> None:
     """
     if not (folder / "manifest.json").exists():
         raise InputError("no retrograd system here (manifest.json is missing)", path=folder)
-    problems = check_folder(folder)
+    problems = check_system(folder)
     if problems:
         raise ArtifactError(f"{folder}: {'; '.join(problems)}")
-    print(f"{folder}: sound, {len(read_manifest(folder)['files'])} files match their hashes")
+    changes = ", and so is the log of its changes" if changes_of(folder).exists() else ""
+    print(f"{folder}: sound, {len(read_manifest(folder)['files'])} files match their hashes{changes}")

@@ -17,7 +17,20 @@ from retrograd.errors import RetrogradError
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
-EXTRA_OF = {"transformers": "hf", "huggingface_hub": "hf", "faiss": "faiss", "ir_datasets": "ir-datasets"}
+EXTRA_OF = {
+    "transformers": "hf",
+    "huggingface_hub": "hf",
+    "faiss": "faiss",
+    "ir_datasets": "ir-datasets",
+    "pandas": "pyterrier",
+    "pyterrier": "pyterrier",
+    "mteb": "mteb",
+    "pyarrow": "parquet",
+    "qdrant_client": "qdrant",
+    **dict.fromkeys(
+        ("fastapi", "starlette", "pydantic", "pydantic_core", "uvicorn", "prometheus_client"), "serve"
+    ),
+}
 """Optional library -> the extra that brings it."""
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrograd.cli.settings import configured, opened, use_threads
 from retrograd.errors import InputError
+from retrograd.recipe import Recipe
+
+if TYPE_CHECKING:
+    from retrograd.data.dataset import Dataset
 
 
 def fit_command(
@@ -19,12 +24,13 @@ def fit_command(
     seed: int,
     *,
     requests: bool,
+    cut: str,
     resume: bool,
     threads: int,
 ) -> None:
     """Fit, save, and say what came out and what to type next."""
     recipe = configured(name, settings)
-    dataset = opened(data, requests)
+    dataset = opened(data, requests, cut)
     if len(dataset.corpus) < 2:
         raise InputError("holds one document; there is nothing to rank, give at least two", path=data)
     use_threads(threads)
@@ -33,7 +39,17 @@ def fit_command(
     system = fit(recipe, dataset, out, train_split=train_split, seed=seed, resume=resume)
     print("\n".join(report(system.manifest)))
     print(f"saved {recipe.name}, {len(system.corpus):,} documents: {out}")
-    print(f'next: retrograd search {out} "your question"')
+    print(f"next: retrograd search {out} {example_question(system.recipe, dataset)}")
+
+
+def example_question(recipe: Recipe, dataset: Dataset) -> str:
+    """What a first question to a system may look like on the command line."""
+    from retrograd.search.learning import takes_text
+
+    if takes_text(recipe.search):
+        return '"your question"'
+    some = next((history.items[-2:] for history in dataset.histories.values()), dataset.corpus.ids[:2])
+    return f"--history {shlex.quote(','.join(some))}"
 
 
 def report(manifest: Mapping[str, Any]) -> list[str]:

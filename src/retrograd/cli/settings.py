@@ -1,14 +1,16 @@
-"""What several commands ask: fields of a recipe, threads, the bounds of a question, a clean clock."""
+"""What several commands ask: a recipe's fields, filters, threads, the bounds of a question, a clean clock."""
 
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrograd.errors import InputError
+from retrograd.errors import DataWarning, InputError
 from retrograd.recipe import Recipe, override
 
 if TYPE_CHECKING:
@@ -35,16 +37,44 @@ def configured(name: str, settings: Sequence[str]) -> Recipe:
     return chosen
 
 
-def opened(data: Path, requests: bool) -> Dataset:
-    """The collection in a folder; as the requests of its search log where that is asked for.
+def filters_of(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`field=value` texts as a filter; a field that comes twice takes either value.
 
     Raises:
-        InputError: a faulty file, or requests of a folder without a log.
+        InputError: a text without a field or without `=`.
+
+    >>> filters_of(["year=2021", "year=2022", "venue=SIGIR"])
+    {'year': ['2021', '2022'], 'venue': ['SIGIR']}
+    """
+    where: dict[str, list[str]] = {}
+    for text in texts:
+        field, equals, value = text.partition("=")
+        if not equals or not field:
+            raise InputError(f"--filter {text!r:.80}: write field=value, for example --filter year=2021")
+        where.setdefault(field, []).append(value)
+    return where
+
+
+def opened(data: Path, requests: bool, cut: str = "last") -> Dataset:
+    """The collection in a folder; as the requests of its search log where that is asked for.
+
+    What is odd about its interactions is said on stderr.
+
+    Args:
+        cut: how a recommendation set is split, one of `data.cuts.CUTS`.
+
+    Raises:
+        InputError: a faulty file, requests of a folder without a log, or a cut where nothing can be cut.
     """
     from retrograd.data.dataset import load_dataset
     from retrograd.data.requests import load_requests
 
-    return load_requests(data) if requests else load_dataset(data)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", DataWarning)
+        dataset = load_requests(data) if requests else load_dataset(data, cut=cut)
+    for warning in found:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return dataset
 
 
 def use_threads(threads: int) -> None:

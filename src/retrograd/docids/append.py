@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from retrograd.docid_table import DocidTable
 from retrograd.errors import InputError
 from retrograd.types import State
+
+Key = tuple[int, ...]
 
 
 def append_keys(
@@ -38,7 +40,7 @@ def append_keys(
     """
     _refuse_known(table, document_ids)
     rows = [tuple(int(token) for token in key if token >= 0) for key in keys]
-    row_of = {table.key(row): row for row in range(len(table))}
+    row_of = rows_of(table, rows)
     added = [key for key in dict.fromkeys(rows) if key not in row_of]
     row_of |= {key: len(table) + at for at, key in enumerate(added)}
     documents = range(len(table.document_ids), len(table.document_ids) + len(rows))
@@ -54,6 +56,19 @@ def append_keys(
         level_sizes=sizes_for(added, at_least=table.level_sizes, shared=table.shared_vocabulary),
         state=table.state if state is None else state,
     )
+
+
+def rows_of(table: DocidTable, keys: Iterable[Key]) -> dict[Key, int]:
+    """Those of the keys that the table has, and their rows; looks at rows with the same first token only.
+
+    >>> rows_of(DocidTable.from_keys([[1], [0]], [0, 1], ["a", "b"], level_sizes=(2,)), [(1,), (2,)])
+    {(1,): 1}
+    """
+    wanted = set(keys)
+    firsts = np.array(sorted({key[0] for key in wanted}), np.int64)
+    candidates = np.flatnonzero(np.isin(table.tokens[table.offsets[:-1]], firsts))
+    found = ((table.key(row), row) for row in candidates.tolist())
+    return {key: row for key, row in found if key in wanted}
 
 
 def sizes_for(

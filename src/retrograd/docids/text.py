@@ -82,7 +82,8 @@ class TitleText:
             raise ArtifactError("the docid table holds no tokenizer; fit the docids again")
         tokenizer = Tokenizer.from_str(array_to_text(table.state["tokenizer"]))
         labels = [self._label(document) for document in inputs.corpus]
-        taken = [table.key(row) for row in range(len(table))]
+        numbered = self.collisions == "suffix"
+        taken = [table.key(row) for row in range(len(table))] if numbered else []
         return append_keys(table, self._keys(tokenizer, labels, taken), inputs.corpus.ids)
 
     def _label(self, document: Document) -> str:

@@ -1,23 +1,28 @@
-"""BM25 over document contents, in a tantivy folder that can grow and shrink.
+"""BM25 over document contents, in a tantivy folder that is written once.
 
 Knows texts and rows, not queries with ids, rankings or models. The folder is derived from the
-corpus: it may be thrown away and built again.
+corpus: it may be thrown away and built again. Documents that come later stand in `later_terms` beside it.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import tantivy
 
 from retrograd.errors import ArtifactError, StorageError
+from retrograd.indexes.later_terms import LaterTerms, Seen
 from retrograd.ops.words import analyzer, check_language, utf8
-from retrograd.types import Corpus, Document
+from retrograd.types import Corpus
 
 K1 = 1.2
 """Saturation of term frequency. tantivy compiles it in: a fact to report, not a setting."""
@@ -28,6 +33,9 @@ B = 0.75
 MAX_QUERY_TERMS = 1024
 """Distinct terms one query may use; of a longer query the rarest in the collection count, because
 they weigh most and their posting lists are shortest. Keeps a pasted book as quick as a question."""
+
+LENGTHS = "lengths.json"
+"""In the folder: how many terms all documents have together."""
 
 _WRITER_BYTES = 128_000_000
 _ANALYZER_PREFIX = "contents_"
@@ -44,10 +52,12 @@ class LexicalIndex:
     def __init__(self, index: tantivy.Index, folder: Path, language: str) -> None:
         self.folder, self.language = folder, language
         self._index, self._schema = index, index.schema
-        self._analyzer = analyzer(language)
-        index.register_tokenizer(_ANALYZER_PREFIX + language, self._analyzer)
+        self.analyzer = analyzer(language)
+        index.register_tokenizer(_ANALYZER_PREFIX + language, self.analyzer)
         self._searcher = index.searcher()
-        self._writer: tantivy.IndexWriter | None = None
+        lengths = folder / LENGTHS
+        self.num_terms: int | None = json.loads(lengths.read_bytes()) if lengths.exists() else None
+        """Of all documents together; None in a folder of a version that did not count them."""
 
     @classmethod
     def build(cls, corpus: Corpus, folder: Path, language: str = "english") -> LexicalIndex:
@@ -62,9 +72,7 @@ class LexicalIndex:
         with _disk_errors(folder):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            index = cls(tantivy.Index(_schema(language), path=str(partial)), partial, language)
-            index.add(tuple(corpus), first_row=0)
-            index.commit()
+            cls(tantivy.Index(_schema(language), path=str(partial)), partial, language)._write(corpus)
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
         return cls.open(folder)
@@ -77,106 +85,118 @@ class LexicalIndex:
             ArtifactError: the folder is missing, damaged, or holds another kind of index.
         """
         with _damage(folder):
-            index = cls(tantivy.Index.open(str(folder)), folder, _language_of(folder))
+            index = cls(tantivy.Index.open(str(_lockable(folder))), folder, _language_of(folder))
             index._probe()
             return index
 
     @property
     def num_documents(self) -> int:
-        """Documents visible to `search`."""
+        """Documents of the corpus."""
         return self._searcher.num_docs
 
-    def search(self, texts: Sequence[str], k: int) -> list[list[tuple[int, float]]]:
+    def search(
+        self, texts: Sequence[str], k: int, rows: np.ndarray | None = None, later: Seen | None = None
+    ) -> list[list[tuple[int, float]]]:
         """Per text the `k` best `(row, score)`, best first, ties by row.
 
         A text is a bag of words, never query syntax; a word that occurs twice counts twice. A text
         without a known word (an empty one, too) has no answer. Scores are positive.
 
+        Args:
+            rows: (documents,) int64 numbers to answer with, -1 for a document that is hidden; it still
+                counts for how rare a word is.
+            later: documents that are not in the index, and found with it.
+
         Raises:
             ArtifactError: a file of the index is damaged where `open` did not look.
         """
         with _damage(self.folder):
-            return [self._search(text, k) for text in texts]
+            return [self._search(text, k, rows, later) for text in texts]
 
-    def add(self, documents: Sequence[Document], *, first_row: int) -> None:
-        """Stage documents as rows `first_row`, `first_row + 1`, ...; `commit` makes them visible.
-
-        A document whose id is already indexed is replaced.
-        """
-        with _disk_errors(self.folder):
-            writer = self._open_writer()
-            for row, document in enumerate(documents, first_row):
-                writer.delete_documents_by_term("id", utf8(document.id))
-                entry = tantivy.Document()
-                entry.add_unsigned("row", row)
-                entry.add_text("id", utf8(document.id))
-                entry.add_text("contents", utf8(document.contents))
-                writer.add_document(entry)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Stage the removal of documents; unknown ids are ignored. Other rows keep their number."""
-        with _disk_errors(self.folder):
-            writer = self._open_writer()
-            for id in ids:
-                writer.delete_documents_by_term("id", utf8(id))
-
-    def commit(self) -> None:
-        """Make what was staged durable and visible, and let go of the folder's write lock."""
-        if self._writer is None:
-            return
-        with _disk_errors(self.folder):
-            self._writer.commit()
-            self._writer.wait_merging_threads()
-            self._writer = None
-            self._index.reload()
-            self._searcher = self._index.searcher()
+    def _write(self, corpus: Corpus) -> None:
+        # One thread keeps the documents of a segment in row order, the same on every machine.
+        writer = self._index.writer(_WRITER_BYTES, num_threads=1)
+        num_terms = 0
+        for row, document in enumerate(corpus):
+            contents = utf8(document.contents)
+            entry = tantivy.Document()
+            entry.add_unsigned("row", row)
+            entry.add_text("id", utf8(document.id))
+            entry.add_text("contents", contents)
+            writer.add_document(entry)
+            num_terms += len(self.analyzer.analyze(contents))
+        writer.commit()
+        writer.wait_merging_threads()
+        (self.folder / LENGTHS).write_text(json.dumps(num_terms))
 
     def _probe(self) -> None:
         """Answer one query: the files that hold postings and lengths are first read by a search."""
         for term, _ in self._searcher.terms_with_prefix("contents", "", limit=1):
-            self._rank(self._clause(term, 1), 1)
+            self._rank(self._clause(term, 1.0), 1, None)
 
-    def _open_writer(self) -> tantivy.IndexWriter:
-        if self._writer is None:
-            # One thread keeps the documents of a segment in row order, the same on every machine.
-            self._writer = self._index.writer(_WRITER_BYTES, num_threads=1)
-        return self._writer
-
-    def _search(self, text: str, k: int) -> list[tuple[int, float]]:
-        query = self._query(text)
-        return [] if query is None else self._rank(query, k)
-
-    def _rank(self, query: tantivy.Query, k: int) -> list[tuple[int, float]]:
-        limit = k + 1
-        hits = self._hits(query, limit)
-        while len(hits) == limit and hits[-1][0] == hits[k - 1][0]:  # a tie crosses the cut: see all of it
-            limit *= 4
-            hits = self._hits(query, limit)
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
-        found = [
-            (int(row), float(score)) for row, (score, _) in zip(rows, hits, strict=True) if row is not None
-        ]
+    def _search(
+        self, text: str, k: int, rows: np.ndarray | None, later: Seen | None
+    ) -> list[tuple[int, float]]:
+        counts = Counter(self.analyzer.analyze(utf8(text)))
+        own = {term: self._searcher.doc_freq("contents", term) for term in counts}
+        more = {} if later is None else {term: later.frequency(term) for term in counts}
+        frequency = {term: own[term] + more.get(term, 0) for term in counts}
+        known = sorted((term for term in counts if frequency[term]), key=lambda term: (frequency[term], term))
+        known = known[:MAX_QUERY_TERMS]
+        documents = self.num_documents + (0 if later is None else later.num_documents)
+        rarity = {term: rarity_of(frequency[term], documents) for term in known}
+        found = []
+        if clauses := [
+            # tantivy weighs a term by its own documents; the factor makes it weigh by all of them
+            self._clause(term, counts[term] * rarity[term] / rarity_of(own[term], self.num_documents))
+            for term in known
+            if own[term]
+        ]:
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Should, clause) for clause in clauses])
+            found = self._rank(query, k, rows)
+        if later is not None:
+            found += later.scores({term: counts[term] * rarity[term] for term in known})
         return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:k]
+
+    def _rank(self, query: tantivy.Query, k: int, rows: np.ndarray | None) -> list[tuple[int, float]]:
+        """The `k` best, and all that tie with the last of them."""
+        limit = k + 1
+        while True:
+            hits = self._hits(query, limit)
+            numbers = self._searcher.fast_field_values("row", [address for _, address in hits])
+            found = [
+                (int(number), float(score))
+                for number, (score, _) in zip(numbers, hits, strict=True)
+                if number is not None
+            ]
+            if rows is not None:
+                found = [(int(rows[number]), score) for number, score in found if rows[number] >= 0]
+            # a tie that crosses the cut has to be seen whole
+            if len(hits) < limit or (len(found) >= k and found[k - 1][1] > hits[-1][0]):
+                return found
+            limit *= 4
 
     def _hits(self, query: tantivy.Query, limit: int) -> list[tuple[float, tantivy.DocAddress]]:
         # Counting turns off the pruned evaluation, which may add a document's terms in another order:
         # equal documents would then differ in the last bit and no longer tie.
         return self._searcher.search(query, limit, count=True).hits
 
-    def _query(self, text: str) -> tantivy.Query | None:
-        counts = Counter(self._analyzer.analyze(utf8(text)))
-        frequency = {term: self._searcher.doc_freq("contents", term) for term in counts}
-        known = sorted((term for term in counts if frequency[term]), key=lambda term: (frequency[term], term))
-        if not known:
-            return None
-        clauses = [
-            (tantivy.Occur.Should, self._clause(term, counts[term])) for term in known[:MAX_QUERY_TERMS]
-        ]
-        return tantivy.Query.boolean_query(clauses)
-
-    def _clause(self, term: str, count: int) -> tantivy.Query:
+    def _clause(self, term: str, factor: float) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, "contents", term, index_option="freq")
-        return query if count == 1 else tantivy.Query.boost_query(query, float(count))
+        return query if factor == 1.0 else tantivy.Query.boost_query(query, factor)
+
+    def later(self, mean_length: float) -> LaterTerms:
+        """Where documents that come later are counted, in the same words and by the same formula.
+
+        Args:
+            mean_length: terms of a document of this index.
+        """
+        return LaterTerms(self.analyzer, k1=K1, b=B, mean_length=mean_length)
+
+
+def rarity_of(frequency: int, documents: int) -> float:
+    """`ln(1 + (N - n + .5) / (n + .5))` of a term in n of N documents."""
+    return math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5))
 
 
 def _schema(language: str) -> tantivy.Schema:
@@ -185,6 +205,17 @@ def _schema(language: str) -> tantivy.Schema:
     builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("contents", tokenizer_name=_ANALYZER_PREFIX + language, index_option="freq")
     return builder.build()
+
+
+def _lockable(folder: Path) -> Path:
+    """The folder, or a copy of one that cannot be written to: tantivy takes a lock even to read."""
+    if not folder.is_dir() or os.access(folder, os.W_OK):
+        return folder
+    copy = Path(tempfile.mkdtemp(prefix="retrograd-")) / folder.name
+    copy.mkdir()
+    for path in folder.iterdir():
+        shutil.copyfile(path, copy / path.name)
+    return copy
 
 
 def _language_of(folder: Path) -> str:

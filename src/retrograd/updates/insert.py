@@ -1,27 +1,21 @@
-"""Documents join a fitted system without training: every part places them with what it already knows.
+"""Documents join a fitted system without training and without being kept anywhere: a trial, or a first step.
 
-Text ids are spelled, numeric ids come from the frozen quantiser, an atomic id gets a fresh output
-row; vectors and terms are indexed. Ids of the documents already there never change.
+A saved system that documents come to for good is a `LiveSystem`; both put a system together in the same way.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from pathlib import Path
 
+from retrograd.change_log import Generation, Step
 from retrograd.errors import InputError
-from retrograd.search.parts import Parts
-from retrograd.system import System, temporary_folder
-from retrograd.training.fit import docid_inputs
+from retrograd.system import System
 from retrograd.types import Corpus, Document
+from retrograd.updates.place import placed
 
 
-def insert(system: System, documents: Iterable[Document], folder: Path | None = None) -> System:
+def insert(system: System, documents: Iterable[Document]) -> System:
     """A new system that also holds `documents`; the one given is left as it is.
-
-    Args:
-        folder: where derived indexes are built; a temporary folder by default.
 
     Raises:
         InputError: no document, or an id the system already holds.
@@ -30,15 +24,10 @@ def insert(system: System, documents: Iterable[Document], folder: Path | None = 
     known = [document.id for document in added if document.id in system.corpus.row_of]
     if known:
         raise InputError(f"document {known[0]!r} is already in the system; give the new one another id")
-    together = Corpus([*system.corpus, *added])
-    table, model = system.table, system.model
-    if system.table is not None:
-        inputs = docid_inputs(
-            system.recipe, system.fitted, added, seed=0, background=together, model=system.model
-        )
-        table = system.recipe.docids.insert(system.table, inputs)
-        if table.level_sizes != system.table.level_sizes:
-            model = copy.deepcopy(model)
-            model.resize(table.level_sizes)
-    parts = Parts(together, model, table, folder or temporary_folder())
-    return System.assemble(system.recipe, parts, system.fitted, system.manifest)
+    since = system.since
+    first = max([int(since.places[-1]), *since.net.joined]) + 1
+    made = placed(system, added, range(first, first + len(added)))
+    count = len(system.corpus) + len(added)
+    head = Generation(system.generation + 1, "", "add", len(added), 0, 0, count)
+    net = since.net.after([Step(head, made.kept, (), made.level_sizes, made.state)])
+    return system.changed(net, {**since.vectors, **made.vectors})
