@@ -1,6 +1,7 @@
 # Everything starts here. Each level of the environment has a stamp, so a second call is instant.
 #   PYTHON=python3.12            which interpreter makes .venv (default: the first of 3.11 to 3.13 that works)
 #   PIP_ARGS="..."               extra arguments for pip, for instance another build of torch
+#   RELIABILITY_MINUTES=3        how long the longest item of `make reliability` takes (30), the others alike
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types ratchets doctests docs bench reliability clean
@@ -41,13 +42,22 @@ $(VENV)/.demo: pyproject.toml $(NATIVE) | $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml $(NATIVE) | $(VENV)/.torch
 	@echo "installing retrograd with all that its tests need"
-	@$(PIP) "$(TORCH)" -e ".[offline,faiss,dev]"
+	@$(PIP) "$(TORCH)" -e ".[offline,faiss,serve,dev]"
 	@touch $@ $(VENV)/.demo
+
+# The tests of the page drive Debian's browser: installed where we may, else they skip and say why.
+$(VENV)/.browser: | $(VENV)/bin/python
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing chromium for the tests of the page"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+	    >/dev/null 2>&1 || echo "chromium could not be installed: the tests of the page will be skipped"; \
+	fi
+	@touch $@
 
 demo: $(VENV)/.demo ## fit three systems on a shipped sample, compare them, show answers
 	@$(BIN)/retrograd demo
 
-test: $(VENV)/.dev ## install from nothing and run every test
+test: $(VENV)/.dev $(VENV)/.browser ## install from nothing and run every test
 	@$(PYTEST) -n 2 --dist worksteal -m "not reliability"
 
 check: lint types test doctests docs ## what CI runs, plus lint, types, doctests, documentation
@@ -71,8 +81,8 @@ docs: $(VENV)/.dev ## build the documentation into site/, warnings are errors
 bench: $(VENV)/.dev ## decoding speed against a reference loop
 	@$(BIN)/python benchmarks/decoding.py
 
-reliability: $(VENV)/.dev ## the long form of every reliability promise
-	@$(PYTEST) -q -m reliability
+reliability: $(VENV)/.dev ## the long form of every reliability promise; goes on where it was interrupted
+	@OMP_NUM_THREADS=1 $(BIN)/python -m reliability.full
 
 clean: ## remove what was built; .venv stays
 	@rm -rf site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis retrograd-demo
