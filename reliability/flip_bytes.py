@@ -2,8 +2,8 @@
 
     python -m reliability.flip_bytes --flips 100 SYSTEM_DIR
 
-Works on a copy. Files are grouped by kind (their suffix); every kind gets the same number of
-flips and one truncation per ten flips.
+Works on a copy. Files are grouped by kind (their suffix; those of the live part by name); every kind gets
+the same number of flips and one truncation per ten flips. The lock holds nothing worth keeping.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrograd.artifacts import check_folder
+from retrograd.artifacts import LIVE
+from retrograd.live_folder import LOCK, check_system
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def flip_bytes(system: Path, flips: int, *, seed: int = 0) -> FlipReport:
     Raises:
         ValueError: the folder is damaged before the first flip.
     """
-    problems = check_folder(system)
+    problems = check_system(system)
     if problems:
         raise ValueError(f"{system} must be sound to begin with: {problems[0]}")
     draw = np.random.default_rng([seed, flips])
@@ -56,8 +57,9 @@ def flip_bytes(system: Path, flips: int, *, seed: int = 0) -> FlipReport:
 def _by_kind(folder: Path) -> dict[str, list[Path]]:
     kinds: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.stat().st_size:
-            kinds.setdefault(path.suffix or path.name, []).append(path)
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.stat().st_size and name != f"{LIVE}/{LOCK}":
+            kinds.setdefault(name if path.parent.name == LIVE else path.suffix or path.name, []).append(path)
     return kinds
 
 
@@ -69,12 +71,18 @@ def _damaged(content: bytes, damage: str, draw: np.random.Generator) -> bytes:
 
 
 def _unreported(folder: Path, path: Path, damaged: bytes, damage: str) -> list[str]:
-    """[] where `check_folder` names the damaged file; the file is whole again afterwards."""
+    """[] where `check_system` names the damaged file; the file is whole again afterwards."""
     content, name = path.read_bytes(), path.relative_to(folder).as_posix()
-    path.write_bytes(damaged)
-    reported = any(line.startswith(f"{name}:") for line in check_folder(folder))
-    path.write_bytes(content)
+    _put(path, damaged)
+    reported = any(line.startswith(f"{name}:") for line in check_system(folder))
+    _put(path, content)
     return [] if reported else [f"{name}: a {damage} went unreported"]
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Another file in its place: the one before may be mapped, and cutting that would end the process."""
+    path.unlink()
+    path.write_bytes(content)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ an import.
 from __future__ import annotations
 
 import multiprocessing
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,3 +56,12 @@ def killed(child: Any, seconds: float) -> bool:
     child.kill()
     child.join()
     return bool(child.exitcode != 0)
+
+
+def place_of(error: BaseException) -> str:
+    """The last line of ours that an error went through."""
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        _, ours, name = frame.filename.rpartition("/retrograd/")
+        found = f"({name}:{frame.lineno})" if ours else found
+    return found

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 
 from tests.house.tree import Module, complaints, modules
 
-NOUNS = ("errors", "progress", "types", "docid_table", "artifacts", "document_store")
+NOUNS = (
+    "errors",
+    "progress",
+    "types",
+    "docid_table",
+    "artifacts",
+    "document_store",
+    "change_log",
+    "vector_store",
+    "live_folder",
+)
 """Floor 0, in the order in which each may import those before it."""
 
 FLOOR_OF = {
@@ -13,13 +23,20 @@ FLOOR_OF = {
     **dict.fromkeys(("ops", "losses", "quantizers", "native"), 1),
     **dict.fromkeys(("docids", "constraints", "models", "indexes", "data"), 2),
     "search": 3,
-    **dict.fromkeys(("recipe", "system", "evaluation"), 4),
+    **dict.fromkeys(("recipe", "repair", "system", "evaluation"), 4),
     **dict.fromkeys(("training", "updates"), 5),
     "recipes": 6,
-    **dict.fromkeys(("cli", "server", "web", "adapters"), 7),
+    **dict.fromkeys(("cli", "differentiable", "server", "web", "adapters"), 7),
 }
 TOP = 8  # `import retrograd` and `python -m retrograd`: lazy doors that may name everything
-SIBLINGS = {("losses", "ops"), ("quantizers", "ops"), ("updates", "training"), ("system", "recipe")}
+SIBLINGS = {
+    ("losses", "ops"),
+    ("quantizers", "ops"),
+    ("updates", "training"),
+    ("system", "recipe"),
+    ("system", "repair"),
+    ("cli", "server"),
+}
 FLOOR_0_LIBRARIES = {"numpy", "safetensors", "apsw", "rich"}
 TORCH_FREE_AT_TOP = ("data", "evaluation", "cli")
 HEAVY = {"torch", "sklearn", "transformers", "faiss", "tantivy", "matplotlib"}

@@ -10,6 +10,7 @@ from retrograd.recipe import differences, from_json, to_json
 from retrograd.recipes import RECIPES, recipe
 from retrograd.recipes.bibliography import BIBTEX
 from retrograd.search.generative import GenerativeSearcher
+from retrograd.search.learning import takes_text
 from retrograd.system import System, part_kinds
 from retrograd.training.fit import fit
 from retrograd.types import Document, Query
@@ -24,7 +25,11 @@ def dataset(tiny_data):
     return load_dataset(tiny_data)
 
 
-@pytest.fixture(scope="module", params=list(RECIPES))
+ASKED_WITH_TEXT = [name for name in RECIPES if takes_text(recipe(name).search)]
+"""The others are asked with histories, see `test_recommendation`."""
+
+
+@pytest.fixture(scope="module", params=ASKED_WITH_TEXT)
 def system(request, dataset, tmp_path_factory):
     return fit(small(recipe(request.param)), dataset, tmp_path_factory.mktemp("fitted") / request.param)
 
