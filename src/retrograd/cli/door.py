@@ -36,8 +36,10 @@ EXTRA_OF = {
 
 def run() -> None:
     """The `retrograd` command."""
-    # threads that spin while they wait made training five times slower on a busy two-core machine
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if sys.argv[1:2] != ["serve"]:
+        # threads that spin while they wait made training five times slower on a busy two-core machine; a
+        # server waits for its next question, and threads that sleep cost it twice the time of an encoding
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(main(sys.argv[1:]))
 
 
