@@ -18,7 +18,7 @@ import apsw
 import numpy as np
 
 from retrograd import artifacts
-from retrograd.change_log import ChangeLog, Net, Step
+from retrograd.change_log import ChangeLog, Net, Step, unsound_pages
 from retrograd.errors import ArtifactError, InputError, StorageError
 from retrograd.live_folder import WriterLock, changes_of, vectors_of
 from retrograd.search.lexical import FOLDER
@@ -131,6 +131,8 @@ def vectors_of_joined(parts: Parts, steps: Sequence[Step], net: Net) -> dict[int
     try:
         if not path.exists():
             raise ArtifactError(f"{path}: missing")
+        if not path.with_name(f"{path.name}-journal").exists() and (reason := unsound_pages(path)):
+            raise ArtifactError(f"{path}: is damaged ({reason})")
         found = read_vectors(path, wanted, parts.arrays[VECTORS].shape[1])
     except ArtifactError as error:
         _log.warning("%s; its vectors are made again", error)

@@ -58,7 +58,7 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in given:
         name, equals, folder = text.partition("=")
-        if not equals or Path(text).exists():
+        if not equals or _is_there(text):
             name, folder = Path(text).resolve().name.lower(), text
         if not NAME.fullmatch(name):
             raise InputError(
@@ -68,6 +68,13 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"two systems are called {name!r}; write NAME=DIR for one of them")
         found[name] = Path(folder)
     return found
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # too long to be the name of anything
+        return False
 
 
 def read_token(path: Path | None) -> str:
