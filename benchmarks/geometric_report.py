@@ -223,12 +223,8 @@ def cells_table(claim: str, names: Sequence[str], ways: Ways, baseline: str) -> 
     own = ways.get(OWN, {})
     base = own.get((claim, baseline), ())
     tests = adjusted({name: paired(own.get((claim, name), ()), base) for name in names if name != baseline})
-    rows, missing = [], []
-    for name in names:
-        results = own.get((claim, name), ())
-        if not results:
-            missing.append(name)
-            continue
+    rows, (found, missing) = [], of_claim(own, claim, names)
+    for name, results in found.items():
         rows.append(
             [
                 f"`{name}`",
@@ -245,6 +241,12 @@ def cells_table(claim: str, names: Sequence[str], ways: Ways, baseline: str) -> 
     header = ["cell", "seeds", MEASURE, "HitRate@10", f"{MEASURE} less `{baseline}`"]
     header += ["cosine at the leaves", "look-ahead", "exhaustive cosine", "keys per document"]
     return with_missing(header, rows, missing)
+
+
+def of_claim(own: Cells, claim: str, names: Iterable[str]) -> tuple[dict[str, Results], list[str]]:
+    """Results of the systems that ran on a claim, and the names of those that did not."""
+    found = {name: own.get((claim, name), ()) for name in names}
+    return {name: r for name, r in found.items() if r}, [name for name, r in found.items() if not r]
 
 
 def with_missing(header: Sequence[str], rows: Sequence[Sequence[str]], missing: Sequence[str]) -> str:
@@ -264,12 +266,8 @@ def system_names(own: Cells) -> list[str]:
 def systems_table(claim: str, ways: Ways) -> str:
     """Every system on one claim."""
     own = ways.get(OWN, {})
-    rows, missing = [], []
-    for name in system_names(own):
-        results = own.get((claim, name), ())
-        if not results:
-            missing.append(name)
-            continue
+    rows, (found, missing) = [], of_claim(own, claim, system_names(own))
+    for name, results in found.items():
         rows.append(
             [
                 f"`{name}`",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reliability.fuzz_parsers import HEADERS
 from retrograd.data.beir import read_corpus, read_qrels, read_queries
 from retrograd.data.interactions import read_interactions
 from retrograd.data.lines import id_field, integer, number, one_of, read_jsonl, read_lines, read_table
@@ -34,20 +35,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "run.txt": read_run,
     "search_log.tsv": lambda path: read_search_log(path, queries={"q"}, items={"i"}),
 }
-
-HEADERS = (
-    b"",
-    b"\xef\xbb\xbf",
-    b'{"_id": "d", "id": "d", "text": ',
-    b"query-id\tcorpus-id\tscore\n",
-    b"id,text\n",
-    b"id\ttext\n",
-    b"user_id\titem_id\ttimestamp\n",
-    b"user_id:token\titem_id:token\trating:float\n",
-    b"user_id\tquery_id\titem_id\torder\tpart\n",
-    b"<top>\n<num> Number: 1\n",
-    b"q Q0 d ",
-)
 
 likely = st.lists(
     st.sampled_from(

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retrograd.ops.gumbel import gumbel_noise
 from retrograd.quantizers.codebooks import check_width
 from retrograd.quantizers.kmeans import kmeans
 from retrograd.quantizers.residual import ResidualQuantizer
@@ -269,7 +270,7 @@ class SoftResidualQuantizer(nn.Module):
             code = scores.argmax(dim=-1)
             hard = F.embedding(code, vectors)
             return _Level(code, hard, hard, (scores / temperature).softmax(dim=-1).mean(dim=0))
-        noisy = scores + noise * gumbel_like(scores) if noise else scores
+        noisy = scores + noise * gumbel_noise(scores) if noise else scores
         p = (noisy / temperature).softmax(dim=-1)
         code = (scores if self.config.labels == "clean" else noisy).argmax(dim=-1)
         return _Level(code, p @ vectors, F.embedding(code, vectors), p.mean(dim=0))
@@ -303,18 +304,6 @@ class SoftResidualQuantizer(nn.Module):
 def look_up(codes: Tensor, vectors: Callable[[int], Tensor]) -> Tensor:
     """(n, m) codes to (n, m, d), where `vectors(level)` are the (K, d) code vectors of a level."""
     return torch.stack([F.embedding(codes[:, at], vectors(at)) for at in range(codes.shape[1])], dim=1)
-
-
-def gumbel_like(scores: Tensor) -> Tensor:
-    """Independent Gumbel(0, 1) noise of the same shape.
-
-    >>> gumbel_like(torch.zeros(2, 3)).shape
-    torch.Size([2, 3])
-    """
-    uniform = torch.rand_like(scores)
-    tiny = torch.finfo(scores.dtype).tiny
-    noise: Tensor = -(-(uniform.clamp_(min=tiny).log_())).clamp_(min=tiny).log_()
-    return noise
 
 
 def starting_codebooks(

@@ -47,9 +47,6 @@ class Hosted:
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.live, self.writable, self._metrics = name, live, writable, metrics
-        # two threads that both switch dropout off and back would switch it on under each other
-        if live.system.model is not None:
-            live.system.model.eval()
         self._engines = Engines()
         self.batcher = Batcher(
             lambda kind, questions: kind.answer(self.live, self._engines, questions),

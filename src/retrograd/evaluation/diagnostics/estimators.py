@@ -74,7 +74,7 @@ def estimator_bias(
     """
     import torch
 
-    from retrograd.quantizers.soft_residual import gumbel_like
+    from retrograd.ops.gumbel import gumbel_noise
 
     relaxation = relaxation or Relaxation()
     point, book = (torch.tensor(np.asarray(part, np.float64)) for part in (vector, codebook))
@@ -87,7 +87,7 @@ def estimator_bias(
         raise InputError(f"noise_scale={relaxation.noise_scale} must be 1 here")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        noise = gumbel_like(point.new_zeros(draws, len(book)))
+        noise = gumbel_noise(point.new_zeros(draws, len(book)))
     problem = _Problem(book, loss, relaxation, noise)
     references = {
         "surrogate": finite_differences(problem.surrogate, point),
