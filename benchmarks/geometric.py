@@ -1,7 +1,7 @@
 """The grid behind the differentiable index's tables: ablations, long runs, and every rival.
 
     python benchmarks/geometric.py run --kinds ablation --budget-minutes 120 --workers 2   # resumable
-    python benchmarks/geometric_report.py --commit ...                                     # its tables
+    python benchmarks/geometric_report.py ablation --commit ...                            # its tables
 
 `ablation`: gradient path x weight sharing x cosine, scale apart from normalisation, all under one
 budget of steps (about 3 minutes of one core). `long`: four of the cells three times as long, on

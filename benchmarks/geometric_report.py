@@ -1,9 +1,11 @@
 """Tables, tests and figures from the cells that `geometric.py` has finished.
 
-    python benchmarks/geometric_report.py --folder build/geometric --commit ...
+    python benchmarks/geometric_report.py systems --folder build/geometric --commit ...
+    python benchmarks/geometric_report.py ablation --folder build/geometric --commit ...
 
-Writes docs/results_geometric.md, two figures and one compact JSON. Every number comes from a cell file;
-what has no cell is "not run". The gradient figure is `geometric_gradients.py`'s.
+Writes docs/results_geometric.md and two figures, or docs/results_ablation.md, and one compact JSON. Every
+number comes from a cell file; what has no cell is "not run". The gradient figure is
+`geometric_gradients.py`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import mean
@@ -58,7 +61,6 @@ from report import (
 from retrograd.evaluation.measures import average_seeds
 from retrograd.evaluation.significance import bootstrap_interval
 
-KINDS = ("ablation", "long", "systems", "folds")
 OWN = "as it comes"
 EVERY = "exhaustive cosine"
 WAYS = (
@@ -149,15 +151,14 @@ CAPTIONS = (
     f"Documents by the number of lists they stand in, {FIGURE_CLAIM}",
 )
 
-INTRODUCTION = """# Results of the differentiable index
+SHARED_INTRODUCTION = """What the method is, and what these tables say, is in
+[Differentiable index](differentiable_index.md). Everything but the table that says so was measured by us.
+Weights are the last of each run; dev is for these tables only. HitRate@10 is the share of queries with a
+relevant document among the first ten.
 
-What the method is, and what these tables say, is in [Differentiable index](differentiable_index.md).
-Everything but the table that says so was measured by us. Weights are the last of each run; dev is for
-these tables only. HitRate@10 is the share of queries with a relevant document among the first ten.
-
-`scifact` and `cranfield` train on `train_clean`, whose documents no evaluation query judges. `product
-search dev` holds queries that train never saw, `dev_seen` those that occurred before; read `dev_seen`
-beside the click memo. `apibench` is resampled by API.
+`scifact` and `cranfield` train on `train_clean`, whose documents no evaluation query judges, unless a
+title says otherwise. `product search dev` holds queries that train never saw, `dev_seen` those that
+occurred before; read `dev_seen` beside the click memo. `apibench` is resampled by API.
 
 Means are over seeds, ± their standard deviation. Differences: seeds averaged per query, 95 % paired
 bootstrap interval over queries, p of the paired randomisation test after Holm over the table.
@@ -355,11 +356,11 @@ def memo_table(claim: str, names: Sequence[str], own: Cells) -> str:
     return markdown(["system", MEASURE, "share of the memo", "less .9 of the memo"], rows)
 
 
-def finished(folder: Path) -> str:
+def finished(folder: Path, kinds: Sequence[str]) -> str:
     """How many cells each kind of table rests on."""
     count: Counter[str] = Counter()
     seeds: dict[str, set[int]] = defaultdict(set)
-    for kind in KINDS:
+    for kind in kinds:
         for path in folder.glob(f"{kind}.*.json"):
             count[kind] += 1
             seeds[kind].add(int(path.name.split(".")[-2]))
@@ -387,12 +388,8 @@ def challengers(names: Iterable[str]) -> list[str]:
 
 
 def drawn(cells: Cells) -> list[str]:
-    """Who is in the figures: the systems that were run, else cells of the ablation."""
-    claims = {claim for claim, _ in cells}
-    ran = {name for name in (*DRAWN, *SWITCHES) if any((claim, name) in cells for claim in claims)}
-    if not ran & {"dgi", "dgi_plus"}:
-        return [name for name in ("gumbel", "bm25", "ste", "detached", "gumbel, dot") if name in ran]
-    return [name for name in DRAWN if name in ran]
+    """Who is in the figures: those of the systems that were run."""
+    return [name for name in DRAWN if any(name == ran for _, ran in cells)]
 
 
 def _place(name: str, known: Sequence[str]) -> int:
@@ -400,8 +397,8 @@ def _place(name: str, known: Sequence[str]) -> int:
     return known.index(first) if first in known else -1
 
 
-def audit_part(cells: Cells, catalogue: Catalogue, folder: Path) -> list[str]:
-    """Popularity and hubness per claim; figures of the claim with the most queries."""
+def audit_part(cells: Cells, catalogue: Catalogue, folder: Path | None) -> list[str]:
+    """Popularity and hubness per claim; into a folder figures of the claim with the most queries."""
     text = []
     known = [*system_names(cells), *SWITCHES]
     names = sorted({name for _, name in cells}, key=lambda name: (_place(name, known), name))
@@ -415,7 +412,7 @@ def audit_part(cells: Cells, catalogue: Catalogue, folder: Path) -> list[str]:
         found = {name: hubs(cells[claim, name], catalogue) for name in ran}
         text.append(f"### {claim}\n\n{popularity_table(audits)}\n\n{hubness_table(found)}")
         shown = [name for name in drawn(cells) if name in ran]
-        if shown and claim == FIGURE_CLAIM:
+        if folder is not None and shown and claim == FIGURE_CLAIM:
             files = figures({n: audits[n] for n in shown}, {n: found[n] for n in shown}, folder)
             text += [f"![{said}](figures/{file.name})" for said, file in zip(CAPTIONS, files, strict=True)]
     tail = tail_cells(cells, catalogue)
@@ -505,51 +502,86 @@ def folds_part(folds: Ways) -> list[str]:
     ]
 
 
+def long_part(long: Ways) -> list[str]:
+    """Section of the long runs."""
+    claims = (*ABLATION_CLAIMS, *COLLECTIONS["scifact_all"].claims)
+    tables = [f"### {claim}\n\n{cells_table(claim, LONG, long, LONG[0])}" for claim in claims]
+    return [f"## Three times as long\n\n{STEPS['long']:,} steps.", *tables]
+
+
+def ablation_page(kinds: Mapping[str, Ways], catalogue: Catalogue, folder: Path) -> list[str]:
+    """The cells of the ablation, short and long, and whom they serve."""
+    del folder
+    own = kinds["ablation"].get(OWN, {})
+    audited = {key: results for key, results in own.items() if key[1] not in APART}
+    return [
+        "# Ablation of the differentiable index",
+        SHARED_INTRODUCTION,
+        *ablation_part(kinds["ablation"]),
+        *long_part(kinds["long"]),
+        f"## Who is served\n\n{SERVED}",
+        *audit_part(audited, catalogue, None),
+    ]
+
+
+def systems_page(kinds: Mapping[str, Ways], catalogue: Catalogue, folder: Path) -> list[str]:
+    """The named systems, the parts of train held back in turn, and whom they serve."""
+    audited = {
+        key: results
+        for key, results in named_by_way(kinds["systems"]).items()
+        if ":" not in key[1] or key[1].endswith(f"dgi_plus: {EVERY}")
+    }
+    return [
+        "# Results of the differentiable index",
+        SHARED_INTRODUCTION,
+        *systems_part(kinds["systems"]),
+        *folds_part(kinds["folds"]),
+        f"## Who is served\n\n{SERVED}",
+        *audit_part(audited, catalogue, folder),
+    ]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is written where."""
+
+    kinds: tuple[str, ...]
+    out: Path
+    write: Callable[[Mapping[str, Ways], Catalogue, Path], list[str]]
+
+
+PAGES = {
+    "ablation": Page(("ablation", "long"), Path("docs/results_ablation.md"), ablation_page),
+    "systems": Page(("systems", "folds"), Path("docs/results_geometric.md"), systems_page),
+}
+
+
 def main() -> None:
-    """Write the page, the figures and the JSON."""
+    """Write a page, its figures and the JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("page", choices=PAGES)
     parser.add_argument("--folder", type=Path, default=Path("build/geometric"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results_geometric.md"))
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
-    parser.add_argument(
-        "--json", type=Path, default=Path(f"benchmarks/results/{date.today()}-geometric.json")
-    )
     parser.add_argument("--commit", required=True, help="the commit the cells were run at")
     given = parser.parse_args()
-    kinds = {kind: read_cells(given.folder, kind) for kind in KINDS}
-    machines = {json.loads(path.read_text())["hardware"] for path in given.folder.glob("*.json")}
-    ablation, long, systems, folds = kinds.values()
-    catalogue = Catalogue.read(CATALOGUE, COLLECTIONS[CATALOGUE].claims)
-    audited = {
-        key: results
-        for key, results in (named_by_way(systems) | ablation.get(OWN, {})).items()
-        if (":" not in key[1] or key[1].endswith(f"dgi_plus: {EVERY}")) and key[1] not in APART
-    }
-    long_claims = (*ABLATION_CLAIMS, *COLLECTIONS["scifact_all"].claims)
+    page = PAGES[given.page]
+    kinds = {kind: read_cells(given.folder, kind) for kind in page.kinds}
+    files = [path for kind in page.kinds for path in given.folder.glob(f"{kind}.*.json")]
+    machines = sorted({json.loads(path.read_text())["hardware"] for path in files})
+    title, *text = page.write(kinds, Catalogue.read(CATALOGUE, COLLECTIONS[CATALOGUE].claims), given.figures)
     origin = (
-        f"By `benchmarks/geometric_report.py` on {date.today()}, from runs at commit `{given.commit}`; "
-        f"{'; '.join(sorted(machines))}. {finished(given.folder)}"
+        f"By `benchmarks/geometric_report.py {given.page}` on {date.today()}, from runs at commit "
+        f"`{given.commit}`; {'; '.join(machines)}. {finished(given.folder, page.kinds)}"
     )
-    text = [
-        INTRODUCTION,
-        origin,
-        *ablation_part(ablation),
-        f"## Four times as long\n\n{STEPS['long']:,} steps.",
-        *(f"### {claim}\n\n{cells_table(claim, LONG, long, LONG[0])}" for claim in long_claims),
-        *systems_part(systems),
-        *folds_part(folds),
-        f"## Who is served\n\n{SERVED}",
-        *audit_part(audited, catalogue, given.figures),
-    ]
-    given.out.write_text("\n\n".join(part.strip() for part in text) + "\n")
-    given.json.parent.mkdir(parents=True, exist_ok=True)
+    page.out.write_text("\n\n".join(part.strip() for part in [title, text[0], origin, *text[1:]]) + "\n")
     rows = [row for kind, ways in kinds.items() for row in compact(kind, ways)]
-    given.json.write_text(
-        json.dumps({"commit": given.commit, "hardware": sorted(machines), "runs": rows}, indent=1) + "\n"
+    result = {"commit": given.commit, "hardware": machines, "runs": rows}
+    Path(f"benchmarks/results/{date.today()}-geometric-{given.page}.json").write_text(
+        json.dumps(result, indent=1) + "\n"
     )
-    print(given.out.read_text())
+    print(page.out.read_text())
 
 
 if __name__ == "__main__":
