@@ -563,6 +563,7 @@ def main() -> None:
     )
     parser.add_argument("page", choices=PAGES)
     parser.add_argument("--folder", type=Path, default=Path("build/geometric"))
+    parser.add_argument("--out", type=Path, help="instead of the page in docs; then no JSON is written")
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
     parser.add_argument("--commit", required=True, help="the commit the cells were run at")
     given = parser.parse_args()
@@ -575,13 +576,15 @@ def main() -> None:
         f"By `benchmarks/geometric_report.py {given.page}` on {date.today()}, from runs at commit "
         f"`{given.commit}`; {'; '.join(machines)}. {finished(given.folder, page.kinds)}"
     )
-    page.out.write_text("\n\n".join(part.strip() for part in [title, text[0], origin, *text[1:]]) + "\n")
+    (given.out or page.out).write_text(
+        "\n\n".join(part.strip() for part in [title, text[0], origin, *text[1:]]) + "\n"
+    )
     rows = [row for kind, ways in kinds.items() for row in compact(kind, ways)]
     result = {"commit": given.commit, "hardware": machines, "runs": rows}
-    Path(f"benchmarks/results/{date.today()}-geometric-{given.page}.json").write_text(
-        json.dumps(result, indent=1) + "\n"
-    )
-    print(page.out.read_text())
+    if given.out is None:
+        compacted = Path(f"benchmarks/results/{date.today()}-geometric-{given.page}.json")
+        compacted.write_text(json.dumps(result, indent=1) + "\n")
+    print((given.out or page.out).read_text())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     RETROGRAD_DATA=... python benchmarks/recommendation.py --commit ...
     ... --also sasrec=build/sasrec-0 --also sasrec=build/sasrec-1     # fitted systems; equal names are seeds
+    ... --also sasrec=build/sasrec_counts-0      # the network of one recipe, asked as another one asks
 
 The baselines that only count are fitted and asked here, which takes a minute or two; whatever was trained is
 opened from its folder. All are asked for the same users by full ranking over all items.
@@ -30,13 +31,14 @@ from retrograd.evaluation.compare import Comparison, compare
 from retrograd.evaluation.measures import NEXT_ITEM_MEASURES, average_seeds, evaluate
 from retrograd.evaluation.next_item_slices import sliced_table, slices_of_targets, slices_of_users
 from retrograd.evaluation.ties import with_ties
-from retrograd.recipes import recipe
+from retrograd.recipes import RECIPES, recipe
 from retrograd.system import System
 from retrograd.training.fit import fit
-from retrograd.types import Qrels, Query, Ranking
+from retrograd.types import Qrels, Query, Ranking, Searcher
 
 BASELINES = ("transition_knn", "transition_knn_wide", "markov", "item_knn", "dense_next_item", "pop")
 COMPARED_WITH = "transition_knn"
+ALSO_COMPARED_WITH = ("sasrec", "sasrec_counts")
 DEPTH = 50
 """Answers asked of every system; a tie that reaches beyond them is a miss under every rule but its own."""
 
@@ -90,7 +92,7 @@ def refuse_sorted(dataset: Dataset) -> None:
         raise InputError(f"{dataset.name}: {share:.1%} of {pairs:,} neighbours ascend; the file is sorted")
 
 
-def ask(system: System, queries: Sequence[Query], fit_seconds: float) -> Answered:
+def ask(system: Searcher, queries: Sequence[Query], fit_seconds: float) -> Answered:
     """All users in one call."""
     started = time.perf_counter()
     ranking = system.search(queries, DEPTH)
@@ -108,7 +110,9 @@ def baselines(dataset: Dataset, queries: Sequence[Query], names: Sequence[str]) 
     return found
 
 
-def compared(answered: Mapping[str, Sequence[Answered]], qrels: Qrels, title: str) -> Comparison:
+def compared(
+    answered: Mapping[str, Sequence[Answered]], qrels: Qrels, title: str, baseline: str = COMPARED_WITH
+) -> Comparison:
     """The main table."""
     scores = {
         name: [evaluate(one.ranking, qrels, NEXT_ITEM_MEASURES) for one in seeds]
@@ -118,7 +122,7 @@ def compared(answered: Mapping[str, Sequence[Answered]], qrels: Qrels, title: st
         name: {"fit s": seeds[0].fit_seconds, "users/s": seeds[0].users_per_second}
         for name, seeds in answered.items()
     }
-    return replace(compare(scores, baseline=COMPARED_WITH, costs=costs, title=title), decimals=4)
+    return replace(compare(scores, baseline=baseline, costs=costs, title=title), decimals=4)
 
 
 def differences(comparison: Comparison) -> str:
@@ -205,8 +209,18 @@ def also(given: Sequence[str], queries: Sequence[Query]) -> dict[str, list[Answe
     for text in given:
         name, _, folder = text.partition("=")
         system = System.load(folder)
-        found.setdefault(name, []).append(ask(system, queries, float(system.manifest["seconds"])))
+        asked = asked_as(name, system)
+        found.setdefault(name, []).append(ask(asked, queries, float(system.manifest["seconds"])))
     return found
+
+
+def asked_as(name: str, system: System) -> Searcher:
+    """The system; where another recipe of that name only asks otherwise, its parts asked so."""
+    search = RECIPES[name]().search if name in RECIPES else system.recipe.search
+    if search == system.recipe.search:
+        return system
+    built: Searcher = search.build(system.parts)
+    return built
 
 
 def compact(comparison: Comparison) -> dict[str, dict[str, float]]:
@@ -243,6 +257,11 @@ def main() -> None:
         f"By `benchmarks/recommendation.py` on {date.today()} at commit `{given.commit}`; {hardware()}.",
         f"## Reproduced here\n\n{comparison.markdown()}",
         differences(comparison),
+        *[
+            differences(compared(answered, qrels, name, baseline=name))
+            for name in ALSO_COMPARED_WITH
+            if name in answered
+        ],
         f"## Equal scores\n\n{TIES}",
         ties,
         f"## Slices\n\n{SLICES}",

@@ -33,13 +33,18 @@ if TYPE_CHECKING:
     from retrograd.indexes.retrieve import retrieve
     from retrograd.indexes.router import Probe, Router
     from retrograd.indexes.sharded import Sharded
+    from retrograd.models.policies import StoppingPolicy
     from retrograd.models.product_key_memory import ProductKeyMemory
     from retrograd.models.scores import Cosine, CrossScore, Dot, GraphScore, MaxSim, Mixture, SparseDot
     from retrograd.ops.aggregate import aggregate
+    from retrograd.ops.fuse import fuse_in_context
     from retrograd.ops.hits import Hits
     from retrograd.ops.labels import Label
     from retrograd.ops.select import select
     from retrograd.ops.temperature import Temperature
+    from retrograd.quantizers.trainable import TrainableQuantizer
+    from retrograd.search.hop import Hop
+    from retrograd.training.quantizer import train_quantizer
 
 _NAMES = {
     "evaluation.diagnostics.collapse": ("collapse_report",),
@@ -61,13 +66,18 @@ _NAMES = {
     "indexes.retrieve": ("retrieve",),
     "indexes.router": ("Probe", "Router"),
     "indexes.sharded": ("Sharded",),
+    "models.policies": ("StoppingPolicy",),
     "models.product_key_memory": ("ProductKeyMemory",),
     "models.scores": ("Cosine", "CrossScore", "Dot", "GraphScore", "MaxSim", "Mixture", "SparseDot"),
     "ops.aggregate": ("aggregate",),
+    "ops.fuse": ("fuse_in_context",),
     "ops.hits": ("Hits",),
     "ops.labels": ("Label",),
     "ops.select": ("select",),
     "ops.temperature": ("Temperature",),
+    "quantizers.trainable": ("TrainableQuantizer",),
+    "search.hop": ("Hop",),
+    "training.quantizer": ("train_quantizer",),
 }
 """Module -> the public names it defines."""
 
@@ -84,6 +94,7 @@ __all__ = [
     "Given",
     "GraphScore",
     "Hits",
+    "Hop",
     "InBatch",
     "Label",
     "Lexical",
@@ -98,8 +109,10 @@ __all__ = [
     "Router",
     "Sharded",
     "SparseDot",
+    "StoppingPolicy",
     "Temperature",
     "TopK",
+    "TrainableQuantizer",
     "Uniform",
     "Union",
     "aggregate",
@@ -107,8 +120,10 @@ __all__ = [
     "collapse_report",
     "estimator_report",
     "fidelity",
+    "fuse_in_context",
     "retrieve",
     "select",
+    "train_quantizer",
 ]
 
 

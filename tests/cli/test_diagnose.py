@@ -120,7 +120,27 @@ def test_interactions_of_other_items_are_said_to_be_left_out(cli, run_file, data
     assert "'nothing'" in done.out
 
 
+def test_the_decoding_of_a_generative_system_is_looked_at(cli, generative_system, tiny_data, tmp_path):
+    done = cli(
+        "diagnose", generative_system, "--data", tiny_data, *SEEN, "--decoding", "-k", 3, "--out", tmp_path
+    )
+    assert done.code == 0, done.err
+    for text in ("Beams:", "Look-ahead:", "Masking step by step", "wrote decoding.json, decoding.png"):
+        assert text in done.out
+    read = json.loads((tmp_path / "decoding.json").read_text())
+    assert [beam["width"] for beam in read["beams"]] == [1, 2, 5, 10, 20, 50]
+    assert read["look_ahead"][-1]["perfect"] == read["ceiling"]
+    assert (tmp_path / "decoding.png").stat().st_size > 10_000
+
+
 # what is refused
+
+
+def test_decoding_is_looked_at_in_systems_that_decode(cli, lexical_system, run_file, tiny_data, tmp_path):
+    look = ("--data", tiny_data, *SEEN, "--decoding")
+    assert "has no docids" in cli("diagnose", lexical_system, *look).error
+    assert "--decoding looks at a SYSTEM" in cli("diagnose", "--run", run_file, *look).error
+    assert "--decoding" in cli("diagnose", lexical_system, *look, "--popularity", run_file).error
 
 
 @pytest.mark.parametrize("arguments", [[], ["system", "--run", "x"]])

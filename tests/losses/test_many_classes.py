@@ -1,5 +1,6 @@
 """The blockwise softmax: what the whole matrix gives, in value and gradient, whatever the blocks."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrograd.losses import inner_product_cross_entropy
+from retrograd.losses.many_classes import sibling_cross_entropy
 
 
 def drawn(states, classes, seed, scale=1.0):
@@ -55,3 +57,20 @@ def test_it_does_not_pretend_to_have_a_second_gradient():
     (first,) = torch.autograd.grad(found, one, create_graph=True)
     with pytest.raises(RuntimeError):
         first.sum().backward()
+
+
+@given(st.integers(0, 9), st.integers(1, 4), st.integers(0, 99))
+def test_siblings_are_compared_with_siblings_only(states, groups, seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 4, groups)
+    starts = torch.from_numpy(np.concatenate([[0], np.cumsum(sizes)]))
+    one, two, _ = drawn(states, int(sizes.sum()), seed)
+    member = torch.from_numpy(rng.integers(0, groups, states))
+    targets = starts[member] + torch.from_numpy(rng.integers(0, 3, states)) % torch.from_numpy(sizes)[member]
+    group_of = torch.from_numpy(np.repeat(np.arange(groups), sizes))
+    scores = (one @ two.T).masked_fill(group_of != member[:, None], -torch.inf)
+    whole = F.cross_entropy(scores, targets, reduction="sum") / max(states, 1)
+    expected = torch.autograd.grad(whole, (one, two))
+    found = sibling_cross_entropy(one, two, starts, member, targets)
+    torch.testing.assert_close(found, whole)
+    torch.testing.assert_close(torch.autograd.grad(found, (one, two)), expected, atol=1e-5, rtol=1e-4)

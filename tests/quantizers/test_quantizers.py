@@ -1,12 +1,31 @@
 """What every quantiser promises: codes in range, frozen encoding, state that builds it again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from retrograd.errors import ArtifactError, InputError
-from retrograd.quantizers import QUANTIZERS
+from retrograd.quantizers import (
+    CONFIGS,
+    QUANTIZERS,
+    OptimisedProduct,
+    ResidualAutoencoder,
+    ResidualKMeans,
+)
 
-KINDS = tuple(QUANTIZERS.values())
+SETTINGS = {
+    "rotated": OptimisedProduct(iterations=3),
+    "standardised": ResidualKMeans(standardise=True),
+    "balanced": ResidualKMeans(balance=True),
+    "small autoencoder": ResidualAutoencoder(hidden=(32,), width=8),
+    "balanced autoencoder": ResidualAutoencoder(hidden=(), width=8, balance=True, reset_every=0),
+}
+CHOSEN = {
+    name: SimpleNamespace(fit=config.fit, from_state=QUANTIZERS[config.quantizer].from_state)
+    for name, config in SETTINGS.items()
+}
+KINDS = {**QUANTIZERS, **CHOSEN}
 
 
 def normal(rows, dimensions=10, seed=0):
@@ -17,9 +36,14 @@ def error(quantizer, vectors):
     return float(((quantizer.decode(quantizer.encode(vectors)) - vectors) ** 2).sum(axis=1).mean())
 
 
-@pytest.fixture(params=KINDS, ids=list(QUANTIZERS))
+@pytest.fixture(params=KINDS)
 def kind(request):
-    return request.param
+    return KINDS[request.param]
+
+
+def test_every_config_is_of_a_registered_quantizer_and_tried_here():
+    assert {type(config) for config in SETTINGS.values()} == set(CONFIGS)
+    assert all(config.quantizer in QUANTIZERS for config in CONFIGS)
 
 
 def test_codes_are_in_range_and_decode_to_the_shape_they_came_from(kind):

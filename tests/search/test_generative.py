@@ -1,5 +1,7 @@
 """Generative searchers keep the `Searcher` protocol, whatever shares a key."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +11,19 @@ from retrograd.constraints import AllowList, CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.models.encoder_decoder import EncoderDecoder
 from retrograd.models.token_input import TokenInput
+from retrograd.search.decoding_policies import AnnealedSampling, BestFirst, DiverseBeam
 from retrograd.search.generative import Beam, ScoreAll, beam_searcher
 from retrograd.search.parts import Parts
 from retrograd.types import Corpus, Document, Query, Searcher
 from tests.catalogues import tables
 
+POLICIES = (
+    Beam(width=2),
+    ScoreAll(),
+    BestFirst(width=2, most_steps=1),
+    DiverseBeam(width=2, groups=2),
+    AnnealedSampling(rounds=3),
+)
 CONFIG = EncoderDecoder(encoder=TokenInput(width=16, layers=1, heads=2, vocab_size=60), layers=1, heads=2)
 WORDS = ("red", "blue", "green", "boat", "house", "tree")
 STATE = CONFIG.fit([" ".join(WORDS)] * 3)
@@ -31,10 +41,10 @@ def reachable(table):
     return {table.document_ids[row] for row in table.pairs[:, 1]}
 
 
-@settings(max_examples=40)
-@given(tables(), st.integers(1, 20), st.integers(1, 4), st.sampled_from([Beam(width=2), ScoreAll()]))
+@settings(max_examples=60)
+@given(tables(), st.integers(1, 20), st.integers(1, 4), st.sampled_from(POLICIES))
 def test_every_query_gets_k_distinct_documents_or_all_there_are(table, k, batch_size, config):
-    searcher = config.build(parts_of(table))
+    searcher = replace(config, batch_size=batch_size).build(parts_of(table))
     assert isinstance(searcher, Searcher)
     ranking = searcher.search(QUERIES, k)
     assert ranking.query_ids == tuple(query.id for query in QUERIES)
@@ -46,26 +56,27 @@ def test_every_query_gets_k_distinct_documents_or_all_there_are(table, k, batch_
         for hit in hits:
             row = table.document_ids.index(hit.document)
             assert hit.path in {table.key(key) for key in table.keys_of(row)}
-            assert sum(hit.step_scores) == pytest.approx(hit.score, abs=1e-4)
+            if not isinstance(config, AnnealedSampling):
+                assert sum(hit.step_scores) == pytest.approx(hit.score, abs=1e-4)
 
 
 @settings(max_examples=30)
-@given(tables(), st.integers(0, 99))
-def test_asked_for_everything_beam_and_enumeration_give_the_same_scores(table, seed):
+@given(tables(), st.integers(0, 99), st.sampled_from([Beam(), BestFirst(), DiverseBeam()]))
+def test_asked_for_everything_each_gives_the_scores_of_enumeration(table, seed, config):
     parts = parts_of(table, seed)
-    beam, exact = (config.build(parts).search(QUERIES, 99) for config in (Beam(), ScoreAll(block=3)))
-    for (_, one), (_, other) in zip(beam, exact, strict=True):
+    exact = ScoreAll(block=3).build(parts).search(QUERIES, 99)
+    for (_, one), (_, other) in zip(config.build(parts).search(QUERIES, 99), exact, strict=True):
         assert {hit.document for hit in one} == reachable(table)
         scores = {hit.document: hit.score for hit in other}
         assert {hit.document: hit.score for hit in one} == pytest.approx(scores, abs=1e-4)
 
 
 @settings(max_examples=30)
-@given(tables(), st.integers(1, 4), st.integers(0, 99))
-def test_the_batch_size_changes_no_answer(table, batch_size, seed):
+@given(tables(), st.integers(1, 4), st.integers(0, 99), st.sampled_from(POLICIES))
+def test_the_batch_size_changes_no_answer(table, batch_size, seed, config):
     parts = parts_of(table, seed)
-    one = Beam(width=3, batch_size=batch_size).build(parts).search(QUERIES, 3)
-    other = Beam(width=3).build(parts).search(QUERIES, 3)
+    one = replace(config, batch_size=batch_size).build(parts).search(QUERIES, 3)
+    other = config.build(parts).search(QUERIES, 3)
     for (_, left), (_, right) in zip(one, other, strict=True):
         np.testing.assert_allclose([hit.score for hit in left], [hit.score for hit in right], atol=1e-4)
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrograd.constraints import CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.search.beam import NORMALISE, beam_search
-from retrograd.search.score_all import best_keys, score_nodes
+from retrograd.search.score_all import best_gain, best_keys, prefix_scores, score_nodes
 from tests.catalogues import random_inputs, random_model, tables, teacher_forced
 
 
@@ -36,6 +36,18 @@ def test_it_answers_what_a_beam_as_wide_as_the_catalogue_answers(table, seed, co
     same = exact.keys == beam.keys[:, :kept]
     assert torch.equal(exact.paths[same], beam.paths[:, :kept][same])
     torch.testing.assert_close(exact.steps[same], beam.steps[:, :kept][same], atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=30)
+@given(tables(), st.integers(0, 99), st.sampled_from(NORMALISE), st.integers(1, 5))
+def test_the_best_gain_below_makes_a_beam_of_any_width_exact(table, seed, normalise, width):
+    trie = CsrTrie.from_table(table)
+    model, inputs = random_model(table, seed), random_inputs(2, seed)
+    steps = score_nodes(model, inputs, trie, normalise=normalise)
+    prior = best_gain(prefix_scores(steps, trie), trie)
+    found = beam_search(model, inputs, trie, width=width, normalise=normalise, prior=prior)
+    exact = best_keys(steps, trie, width)
+    torch.testing.assert_close(found.scores, exact.scores, atol=1e-3, rtol=1e-4)
 
 
 def test_for_one_token_docids_it_is_one_softmax_over_the_catalogue():

@@ -13,11 +13,18 @@ import numpy as np
 
 from retrograd.adapters.source import keys_of, query_vectors
 from retrograd.docids.learned import LearnedCodes
-from retrograd.docids.quantised import Quantised
+from retrograd.docids.quantised import HISTORIES, Quantised
 from retrograd.errors import InputError
-from retrograd.quantizers import QUANTIZERS
+from retrograd.quantizers import ProductQuantizer, ResidualQuantizer
 from retrograd.quantizers.codebooks import codebooks_from_state
+from retrograd.quantizers.product import ROTATION
 from retrograd.system import System
+
+SUMMED: dict[str, type[ProductQuantizer] | type[ResidualQuantizer]] = {
+    "product": ProductQuantizer,
+    "residual": ResidualQuantizer,
+}
+"""Kinds whose codes stand for vectors that add up, so that scores are sums of look-ups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,7 @@ class Codes:
 
     def decode(self) -> np.ndarray:
         """(n, d) float32: the vectors that the codes stand for."""
-        return QUANTIZERS[self.kind](self.codebooks).decode(self.codes)
+        return SUMMED[self.kind](self.codebooks).decode(self.codes)
 
 
 def codes_of(system: System) -> Codes:
@@ -49,7 +56,7 @@ def codes_of(system: System) -> Codes:
             document a number that is no code.
     """
     scheme = system.recipe.docids
-    if isinstance(scheme, Quantised):
+    if isinstance(scheme, Quantised) and _of_texts(system, scheme):
         kind, books = scheme.quantizer, _fitted_codebooks(system)
         encoder = system.fitted.encoder(scheme.encoder, system.corpus.contents)
         encode: Callable[[Sequence[str]], np.ndarray] = encoder.encode_query
@@ -64,6 +71,13 @@ def codes_of(system: System) -> Codes:
             "export its vectors instead, or take one with product, residual or learned codes"
         )
     return Codes(kind, books, _first_keys(system, [len(book) for book in books]), encode)
+
+
+def _of_texts(system: System, scheme: Quantised) -> bool:
+    """Whether codes stand for vectors of texts as they are: not rotated, and of no other space."""
+    assert system.table is not None, "a docid scheme leaves a table"
+    other = ROTATION in system.table.state or scheme.of == HISTORIES
+    return scheme.quantizer in SUMMED and not other
 
 
 def _fitted_codebooks(system: System) -> tuple[np.ndarray, ...]:

@@ -104,6 +104,13 @@ class CsrTrie:
         out[self.key_of_node[self.leaves].long()] = self.leaves.long()
         return out
 
+    @cached_property
+    def place_of_leaf(self) -> Tensor:
+        """(N,) int64: place of the key that ends at each node in the lexicographic order of keys, else -1."""
+        out = torch.full((self.num_nodes,), -1, dtype=torch.int64, device=self.leaves.device)
+        out[self.leaves.long()] = torch.arange(len(self.leaves), device=self.leaves.device)
+        return out
+
     def start(self, batch: int) -> Tensor:
         """(batch,) int64, all at the root."""
         return torch.zeros(batch, dtype=torch.int64, device=self.token.device)

@@ -3,6 +3,7 @@
 A scheme is its config. It never sees a model: vectors come through `DocidInputs`.
 """
 
+from retrograd import quantizers
 from retrograd.docids.atomic import Atomic
 from retrograd.docids.inputs import DocidInputs, DocidScheme
 from retrograd.docids.kmeans_tree import KMeansTree
@@ -15,7 +16,7 @@ from retrograd.docids.text import TitleText
 SCHEMES = (Atomic, RandomStrings, KMeansTree, Quantised, LearnedCodes, TitleText)
 """Every scheme; the test battery runs over all that stand here."""
 
-CONFIGS = SCHEMES
+CONFIGS = (*SCHEMES, *quantizers.CONFIGS)
 """What a saved recipe may name."""
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Codes of the document vector as its key: product or residual quantisation.
 
 Product codes: Zhou et al., 2022 (arXiv 2208.09257), section 3.2.
-Residual codes: Zeng et al., 2023 (arXiv 2311.09134), with k-means codebooks.
+Residual codes: Zeng et al., 2023 (arXiv 2311.09134), with k-means codebooks, or of an autoencoder as in
+Rajput et al., 2023 (arXiv 2305.05065), section 3.1.
 """
 
 from __future__ import annotations
@@ -12,10 +13,17 @@ import numpy as np
 
 from retrograd.docid_table import DocidTable
 from retrograd.docids.append import append_keys, sizes_for
+from retrograd.docids.behaviour import behaviour_vectors, text_map, unit_rows
 from retrograd.docids.collisions import COLLISIONS, expand, reassign, suffix
 from retrograd.docids.inputs import DocidInputs, check_vector_source
-from retrograd.quantizers import QUANTIZERS, ProductQuantizer, ResidualQuantizer
-from retrograd.types import TextEncoderConfig
+from retrograd.docids.report import FIT_ERROR
+from retrograd.errors import InputError
+from retrograd.quantizers import QUANTIZERS, OptimisedProduct, Quantizer, ResidualAutoencoder, ResidualKMeans
+from retrograd.types import State, TextEncoderConfig
+
+HISTORIES = "histories"
+FROM_TEXT = "from_text"
+"""Name, in a table's state, of the map from vectors of texts to those of what is taken near: (e, d)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +34,18 @@ class Quantised:
     """Makes the vectors that are quantised."""
 
     of: str = "documents"
-    """`documents`, or `pseudo_queries` for the mean vector of each document's pseudo-queries."""
+    """`documents`, `pseudo_queries` for the mean vector of each document's pseudo-queries, or `histories` for
+    what is taken near it (`docids.behaviour`), and where nobody took it what its text suggests of that."""
+
+    metadata: tuple[str, ...] = ()
+    """Fields of the metadata whose words are read behind a document's contents; of `documents` only."""
 
     quantizer: str = "product"
-    """`product` cuts the vector into `levels` pieces; `residual` refines it `levels` times."""
+    """`product` cuts the vector into `levels` pieces; `residual` refines it `levels` times;
+    `residual_autoencoder` does so with what a small network makes of it."""
+
+    fitting: OptimisedProduct | ResidualKMeans | ResidualAutoencoder | None = None
+    """How that quantiser is fitted where it leaves a choice; None for its defaults."""
 
     levels: int = 4
     codes: int = 32
@@ -39,9 +55,15 @@ class Quantised:
     """`suffix`: one more digit; `expand`: twins share a key; `reassign`: the next nearest free last code."""
 
     def __post_init__(self) -> None:
-        check_vector_source(self.of)
+        if self.of != HISTORIES:
+            check_vector_source(self.of)
         if self.quantizer not in QUANTIZERS:
             raise ValueError(f"quantizer={self.quantizer!r}; choose one of {', '.join(QUANTIZERS)}")
+        if self.fitting is not None and self.fitting.quantizer != self.quantizer:
+            kind = type(self.fitting).__name__
+            raise ValueError(f"{kind} fits {self.fitting.quantizer!r}, not quantizer={self.quantizer!r}")
+        if self.metadata and self.of == "pseudo_queries":
+            raise ValueError(f"metadata is read of documents, not of={self.of!r}")
         if self.collisions not in COLLISIONS:
             raise ValueError(f"collisions={self.collisions!r}; choose one of {', '.join(COLLISIONS)}")
         if self.levels < 1 or self.codes < 1:
@@ -53,8 +75,9 @@ class Quantised:
         Raises:
             InputError: more product levels than vector dimensions, or vectors that are not finite.
         """
-        vectors = inputs.vectors_of(self.encoder, self.of)
-        quantizer = QUANTIZERS[self.quantizer].fit(vectors, self.levels, self.codes, seed=inputs.seed)
+        vectors, state = self._taken(inputs) if self.of == HISTORIES else (self._said(inputs), {})
+        fitting = QUANTIZERS[self.quantizer] if self.fitting is None else self.fitting
+        quantizer = fitting.fit(vectors, self.levels, self.codes, seed=inputs.seed)
         width = self.levels + (self.collisions == "suffix")
         keys = self._keys(quantizer, vectors, np.empty((0, width), np.int64))
         return DocidTable.from_keys(
@@ -62,7 +85,7 @@ class Quantised:
             np.arange(len(keys)),
             inputs.corpus.ids,
             level_sizes=sizes_for(keys, at_least=(self.codes,) * self.levels),
-            state=quantizer.state(),
+            state=quantizer.state() | state | {FIT_ERROR: _lost(quantizer, vectors)},
         )
 
     def insert(self, table: DocidTable, inputs: DocidInputs) -> DocidTable:
@@ -72,13 +95,39 @@ class Quantised:
             InputError: vectors of another width than the codebooks.
         """
         quantizer = QUANTIZERS[self.quantizer].from_state(table.state)
-        keys = self._keys(quantizer, inputs.vectors_of(self.encoder, self.of), table.padded)
+        vectors = self._said(inputs)
+        if FROM_TEXT in table.state:
+            vectors = unit_rows(vectors @ table.state[FROM_TEXT])
+        keys = self._keys(quantizer, vectors, table.padded)
         return append_keys(table, keys, inputs.corpus.ids)
 
-    def _keys(
-        self, quantizer: ProductQuantizer | ResidualQuantizer, vectors: np.ndarray, taken: np.ndarray
-    ) -> np.ndarray:
+    def _said(self, inputs: DocidInputs) -> np.ndarray:
+        """(n, d) vectors of texts."""
+        of = "documents" if self.of == HISTORIES else self.of
+        return inputs.vectors_of(self.encoder, of, self.metadata)
+
+    def _taken(self, inputs: DocidInputs) -> tuple[np.ndarray, State]:
+        """(n, d) vectors of what is taken near each document, and how to guess them from texts."""
+        if inputs.neighbours is None:
+            raise InputError(
+                "these docids are made of what users took, and the dataset has no interactions; give "
+                "items.jsonl with interactions.tsv, or RecBole files, or set docids.of=documents"
+            )
+        vectors, texts = behaviour_vectors(inputs.neighbours()), self._said(inputs)
+        known = vectors.any(axis=1)
+        from_text = text_map(texts[known], vectors[known])
+        vectors[~known] = unit_rows(texts[~known] @ from_text)
+        return vectors, {FROM_TEXT: from_text}
+
+    def _keys(self, quantizer: Quantizer, vectors: np.ndarray, taken: np.ndarray) -> np.ndarray:
         codes = quantizer.encode(vectors)
         if self.collisions == "reassign":
             return reassign(codes, taken, quantizer.last_distances(vectors))
         return {"suffix": suffix, "expand": expand}[self.collisions](codes, taken)
+
+
+def _lost(quantizer: Quantizer, vectors: np.ndarray) -> np.ndarray:
+    """() float32: squared error of what the codes stand for, over the variance; 0 where vectors are equal."""
+    error = np.square(quantizer.decode(quantizer.encode(vectors)) - vectors).sum(axis=1).mean()
+    variance = vectors.var(axis=0, dtype=np.float64).sum()
+    return np.array(error / variance if variance > 1e-12 else 0.0, np.float32)

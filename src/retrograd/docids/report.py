@@ -20,6 +20,12 @@ WORTH = 3.0
 SHARING_SHARE = 0.1
 """More documents than this sharing keys cost rank precision."""
 
+ALIKE_SHARE = 0.2
+"""More documents than this with the codes of another are told apart by a tie-breaker that says nothing."""
+
+FIT_ERROR = "fit_error"
+"""Name, in a table's state, of the share of the variance that the codes lost when they were fitted: ()."""
+
 COLLAPSED_SHARE = 0.5
 """Fewer keys than this share of the documents, and ids no longer tell them apart."""
 
@@ -66,7 +72,15 @@ class DocidReport:
     largest_key: int
     """Documents of the key that names most."""
 
-    alarms: tuple[str, ...]
+    fit_error: float | None = None
+    """Squared error of what the codes stand for over the variance of the vectors, when they were fitted; None
+    where the ids are no codes of vectors."""
+
+    codes_alike: int | None = None
+    """Documents that have all codes of another, whatever a tie-breaker behind the codes does about it; None
+    where the ids are no codes of vectors."""
+
+    alarms: tuple[str, ...] = ()
     """What is wrong, in words; empty when nothing is."""
 
     @property
@@ -91,6 +105,7 @@ class DocidReport:
         return [
             f"{self.documents} documents, {self.keys} keys, {depths}",
             f"{shared} (largest: {self.largest_key})",
+            *self._fit(),
             *(
                 f"level {number}: {level.used} of {level.size} codes used, "
                 f"perplexity {level.perplexity:.1f}, largest share {level.largest_share:.0%}"
@@ -98,6 +113,16 @@ class DocidReport:
             ),
             *(f"alarm: {alarm}" for alarm in self.alarms),
         ]
+
+    def _fit(self) -> list[str]:
+        if self.fit_error is None or self.codes_alike is None:
+            return []
+        alike = f"{self.codes_alike} documents have the codes of another ({self._alike_share:.1%})"
+        return [f"codes lose {self.fit_error:.1%} of the variance; {alike}"]
+
+    @property
+    def _alike_share(self) -> float:
+        return (self.codes_alike or 0) / max(1, self.documents)
 
 
 def describe_table(table: DocidTable) -> DocidReport:
@@ -114,6 +139,15 @@ def describe_table(table: DocidTable) -> DocidReport:
     if sharing > SHARING_SHARE * len(table.document_ids):
         largest = f"the largest key names {owners.max()}"
         alarms.append(f"{sharing} of {len(table.document_ids)} documents share a key with another; {largest}")
+    fit_error, alike = _fit_of(table)
+    meant_to_differ = table.depth > 2  # one code and a tie-breaker is a cluster and a place in it
+    if (
+        alike is not None
+        and meant_to_differ
+        and not sharing
+        and alike > ALIKE_SHARE * len(table.document_ids)
+    ):
+        alarms.append(f"{alike} of {len(table.document_ids)} documents have the codes of another document")
     if keyless:
         alarms.append(f"{keyless} of {len(table.document_ids)} documents have no key and cannot be found")
     return DocidReport(
@@ -127,8 +161,21 @@ def describe_table(table: DocidTable) -> DocidReport:
         shared_keys=int((owners > 1).sum()),
         sharing_documents=sharing,
         largest_key=int(owners.max()),
+        fit_error=fit_error,
+        codes_alike=alike,
         alarms=tuple(alarms),
     )
+
+
+def _fit_of(table: DocidTable) -> tuple[float | None, int | None]:
+    """What the codes lost when they were fitted, and how many documents have the codes of another."""
+    if FIT_ERROR not in table.state:
+        return None, None
+    levels = sum(name.startswith("codebook.") for name in table.state)
+    codes = table.padded[table.pairs[:, 0], :levels]
+    _, member, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    shared = sizes[member.reshape(-1)] > 1
+    return float(table.state[FIT_ERROR]), len(np.unique(table.pairs[shared, 1]))
 
 
 def _levels(table: DocidTable) -> tuple[LevelReport, ...]:

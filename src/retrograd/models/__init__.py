@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from retrograd.models.code_sequences import CodeTransformer
+from retrograd.models.code_translation import CodeTranslator
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
 from retrograd.models.encoder_decoder import EncoderDecoder
 from retrograd.models.geometric_decoder import CausalTransformer, LevelNetworks
 from retrograd.models.geometric_index import GeometricIndex
 from retrograd.models.hf import T5Input
+from retrograd.models.id_tree import IdTreeTransformer
 from retrograd.models.lexical_channel import LexicalChannel
+from retrograd.models.parallel_codes import ParallelCodeTransformer
 from retrograd.models.sequential import ItemTransformer
 from retrograd.models.text_encoder import MiniLM
 from retrograd.models.tfidf_svd import TfidfSvd
@@ -19,15 +23,19 @@ from retrograd.quantizers.soft_residual import Scoring, SoftResidual
 
 CONFIGS: tuple[type, ...] = (
     CausalTransformer,
+    CodeTransformer,
+    CodeTranslator,
     DualEncoder,
     EncoderDecoder,
     FrozenVectors,
     GeometricIndex,
+    IdTreeTransformer,
     ItemTransformer,
     LearnedTokens,
     LevelNetworks,
     LexicalChannel,
     MiniLM,
+    ParallelCodeTransformer,
     Scoring,
     SoftResidual,
     T5Input,

@@ -138,12 +138,7 @@ class ItemTransformerModel(nn.Module):
         Raises:
             InputError: a piece has more items than there are positions.
         """
-        longest = int(rows.places.max(initial=-1)) + 1
-        if longest > self.length:
-            raise InputError(
-                f"the examples hold {longest} items in one piece but the model has length={self.length}; "
-                "give both the same length"
-            )
+        check_length(rows, self.length)
         return rows
 
     def collate(self, prepared: Rows, rows: np.ndarray) -> dict[str, Tensor]:
@@ -214,6 +209,20 @@ class ItemTransformerModel(nn.Module):
         """(n, d) float32."""
         with torch.inference_mode():
             return np.array(self.item_vectors().float().cpu().numpy())
+
+
+def check_length(rows: Rows, length: int) -> None:
+    """Refuse packed histories that are longer than a model reads.
+
+    Raises:
+        InputError: a piece has more than `length` items.
+    """
+    longest = int(rows.places.max(initial=-1)) + 1
+    if longest > length:
+        raise InputError(
+            f"the examples hold {longest} items in one piece but the model has length={length}; "
+            "give both the same length"
+        )
 
 
 def own_past(pieces: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ from retrograd.quantizers.codebooks import check_width, codebooks_from_state, co
 from retrograd.quantizers.kmeans import as_points, assign_nearest, kmeans, squared_distances
 from retrograd.types import State
 
+ROTATION = "rotation"
+"""Name of that matrix in a state."""
+
 
 @dataclass(frozen=True, eq=False)
 class ProductQuantizer:
@@ -22,6 +25,9 @@ class ProductQuantizer:
 
     codebooks: tuple[np.ndarray, ...]
     """m matrices (codes, width of the subspace) float32; the widths add up to d and differ by 1 at most."""
+
+    rotation: np.ndarray | None = None
+    """(d, d) float32 orthogonal: vectors turn by `vectors @ rotation.T` before they are cut, or None."""
 
     @classmethod
     def fit(cls, vectors: np.ndarray, subspaces: int, codes: int, *, seed: int) -> ProductQuantizer:
@@ -39,14 +45,15 @@ class ProductQuantizer:
         (4, 2)
         """
         points = as_points(vectors)
-        if not 1 <= subspaces <= points.shape[1]:
-            raise InputError(f"subspaces={subspaces} must be from 1 to the {points.shape[1]} dimensions")
+        check_subspaces(subspaces, points.shape[1])
         pieces = np.array_split(points, subspaces, axis=1)
         return cls(tuple(kmeans(piece, codes, seed=(seed, at))[0] for at, piece in enumerate(pieces)))
 
     def _pieces(self, vectors: np.ndarray) -> list[np.ndarray]:
         widths = [codebook.shape[1] for codebook in self.codebooks]
-        return np.split(check_width(vectors, sum(widths)), np.cumsum(widths)[:-1], axis=1)
+        points = check_width(vectors, sum(widths))
+        turned = points if self.rotation is None else points @ self.rotation.T
+        return np.split(turned, np.cumsum(widths)[:-1], axis=1)
 
     def encode(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) -> (n, m) int64 codes."""
@@ -55,7 +62,8 @@ class ProductQuantizer:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """(n, m) codes -> (n, d) float32: the centres side by side."""
-        return np.concatenate([book[codes[:, at]] for at, book in enumerate(self.codebooks)], axis=1)
+        found = np.concatenate([book[codes[:, at]] for at, book in enumerate(self.codebooks)], axis=1)
+        return found if self.rotation is None else found @ self.rotation
 
     def last_distances(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) -> (n, codes) squared distances of the last piece to the codes of the last level."""
@@ -63,9 +71,20 @@ class ProductQuantizer:
 
     def state(self) -> State:
         """Plain arrays from which `from_state` builds the same quantiser."""
-        return codebooks_to_state(self.codebooks)
+        turning = {} if self.rotation is None else {ROTATION: self.rotation}
+        return codebooks_to_state(self.codebooks) | turning
 
     @classmethod
     def from_state(cls, state: State) -> ProductQuantizer:
         """Undo `state`."""
-        return cls(codebooks_from_state(state))
+        return cls(codebooks_from_state(state), state.get(ROTATION))
+
+
+def check_subspaces(subspaces: int, dimensions: int) -> None:
+    """Refuse to cut vectors into more pieces than they have dimensions, or into none.
+
+    Raises:
+        InputError: so it is.
+    """
+    if not 1 <= subspaces <= dimensions:
+        raise InputError(f"subspaces={subspaces} must be from 1 to the {dimensions} dimensions")

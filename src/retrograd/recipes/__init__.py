@@ -13,10 +13,13 @@ from retrograd.recipes import (
     generative,
     genre,
     hybrid,
+    id_tree,
     joint,
     lexical,
     memory,
+    parallel_codes,
     recommendation,
+    semantic_ids,
     ultron,
 )
 
@@ -54,6 +57,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dense_next_item": recommendation.dense_next_item,
     "sasrec": recommendation.sasrec,
     "sasrec_sampled": recommendation.sasrec_sampled,
+    "generative_next_item": id_tree.generative_next_item,
+    "generative_next_item_counts": id_tree.generative_next_item_counts,
+    "sasrec_counts": id_tree.sasrec_counts,
+    "rpg_like": parallel_codes.rpg_like,
+    "tiger": semantic_ids.tiger,
+    "tiger_published": semantic_ids.tiger_published,
 }
 """Every named system, in the order they are listed to people."""
 

@@ -85,6 +85,18 @@ BIBTEX: dict[str, str] = {
   author={Rajput, Shashank and Mehta, Nikhil and Singh, Anima and Keshavan, Raghunandan H. and others},
   booktitle={NeurIPS}, year={2023}, eprint={2305.05065}, archivePrefix={arXiv}
 }""",
+    "zeghidour2021soundstream": """@article{zeghidour2021soundstream,
+  title={{SoundStream}: An End-to-End Neural Audio Codec},
+  author={Zeghidour, Neil and Luebs, Alejandro and Omran, Ahmed and Skoglund, Jan and Tagliasacchi, Marco},
+  journal={IEEE/ACM Transactions on Audio, Speech, and Language Processing}, year={2021},
+  eprint={2107.03312}, archivePrefix={arXiv}
+}""",
+    "caron2020swav": """@inproceedings{caron2020swav,
+  title={Unsupervised Learning of Visual Features by Contrasting Cluster Assignments},
+  author={Caron, Mathilde and Misra, Ishan and Mairal, Julien and Goyal, Priya and Bojanowski, Piotr and
+          Joulin, Armand},
+  booktitle={NeurIPS}, year={2020}, eprint={2006.09882}, archivePrefix={arXiv}
+}""",
     "zeng2023ripor": """@article{zeng2023ripor,
   title={Scalable and Effective Generative Information Retrieval},
   author={Zeng, Hansi and Luo, Chen and Jin, Bowen and Sarwar, Sheikh Muhammad and Wei, Tianxin and
@@ -147,5 +159,31 @@ BIBTEX: dict[str, str] = {
   author={Yi, Xinyang and Yang, Ji and Hong, Lichan and Cheng, Derek Zhiyuan and Heldt, Lukasz and
           Kumthekar, Aditee and Zhao, Zhe and Wei, Li and Chi, Ed},
   booktitle={RecSys}, year={2019}
+}""",
+    "morin2005hierarchical": """@inproceedings{morin2005hierarchical,
+  title={Hierarchical Probabilistic Neural Network Language Model},
+  author={Morin, Frederic and Bengio, Yoshua},
+  booktitle={AISTATS}, year={2005}
+}""",
+    "levy2014neural": """@inproceedings{levy2014neural,
+  title={Neural Word Embedding as Implicit Matrix Factorization},
+  author={Levy, Omer and Goldberg, Yoav},
+  booktitle={NeurIPS}, year={2014}
+}""",
+    "hinton2002experts": """@article{hinton2002experts,
+  title={Training Products of Experts by Minimizing Contrastive Divergence},
+  author={Hinton, Geoffrey E.},
+  journal={Neural Computation}, volume={14}, number={8}, year={2002}
+}""",
+    "hou2025rpg": """@inproceedings{hou2025rpg,
+  title={Generating Long Semantic {IDs} in Parallel for Recommendation},
+  author={Hou, Yupeng and Li, Jiacheng and Shin, Ashley and Jeon, Jinsung and Santhanam, Abhishek and
+          Shao, Wei and Hassani, Kaveh and Yao, Ning and McAuley, Julian},
+  booktitle={KDD}, year={2025}, eprint={2506.05781}, archivePrefix={arXiv}
+}""",
+    "ge2013opq": """@inproceedings{ge2013opq,
+  title={Optimized Product Quantization for Approximate Nearest Neighbor Search},
+  author={Ge, Tiezheng and He, Kaiming and Ke, Qifa and Sun, Jian},
+  booktitle={CVPR}, year={2013}
 }""",
 }

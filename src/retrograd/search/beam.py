@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,18 @@ candidates (E, ...) -> (E,) float. Asked of the candidates of a level only."""
 
 _Judge = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Scores (E,), queries and states -> what decides which beams stay."""
+
+
+class Groups(NamedTuple):
+    """Queries whose beams are chosen with an eye on each other."""
+
+    size: int
+    """So many consecutive queries belong together."""
+
+    choose: Callable[[Tensor, Tensor, int], Tensor]
+    """Values and tokens of the candidates, both (B, M), and how many stay -> (B, count) positions,
+    ascending. Padding is worth -inf; a beam that is done already has token -1."""
+
 
 BLOCK_ROWS = 400
 """Decoder rows that are searched together on a processor, about: what passes from one matrix product
@@ -51,6 +63,9 @@ class BeamResult:
 
     steps: Tensor
     """(B, w, L) float: log-probability of each token, 0 behind the end of a key."""
+
+    exact: Tensor | None = None
+    """(B,) bool: whether no better key exists, for certain; None where nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,7 @@ def beam_search(
     prior: Tensor | Prior | None = None,
     decoder_weight: float = 1.0,
     keep: int = 0,
+    groups: Groups | None = None,
 ) -> BeamResult:
     """The best complete keys under a model. Exact when `width` is at least the number of keys.
 
@@ -121,6 +137,7 @@ def beam_search(
         decoder_weight: factor on the score in the same decision; at 0 the prior decides alone. The
             reported scores are free of it.
         keep: complete keys kept at the last level where more than `width`: they cost no step.
+        groups: who chooses the beams instead of "the best `width`", for several queries at once.
     """
     check_normalise(normalise)
     if width < 1:
@@ -128,18 +145,20 @@ def beam_search(
     widths = (*[width] * (model.depth - 1), max(width, keep))
     memory = model.encode(inputs)
     batch = len(memory.states)
-    size = max(1, BLOCK_ROWS // width) if memory.states.device.type == "cpu" else batch
+    together = 1 if groups is None else groups.size
+    at_once = together * max(1, BLOCK_ROWS // (width * together))
+    size = at_once if memory.states.device.type == "cpu" else batch
     results = []
     for first in range(0, batch, size):
         some = slice(first, first + size)
         part = Memory(memory.states[some], memory.where[some])
         judge = _judge_of(prior, decoder_weight, first)
-        results.append(_search_block(model, part, constraint, widths, normalise, judge))
-    return results[0] if len(results) == 1 else _joined(results)
+        results.append(_search_block(model, part, constraint, widths, normalise, judge, groups))
+    return results[0] if len(results) == 1 else joined(results)
 
 
-def _joined(results: list[BeamResult]) -> BeamResult:
-    """The results of blocks one below the other; narrower ones are filled up."""
+def joined(results: list[BeamResult]) -> BeamResult:
+    """The results of blocks of queries one below the other; narrower ones are filled up."""
     widest = max(result.keys.shape[1] for result in results)
 
     def column(name: str, empty: float) -> Tensor:
@@ -175,6 +194,7 @@ def _search_block(
     widths: tuple[int, ...],
     normalise: str,
     judge: _Judge | None,
+    groups: Groups | None,
 ) -> BeamResult:
     """`beam_search` of queries that are encoded already; one width per level."""
     cache = model.start(memory)
@@ -182,7 +202,7 @@ def _search_block(
     logits, cache = model.step(cache)
     beams = _empty_prefixes(constraint, logits, batch)
     for level in range(model.depth):
-        _expand(beams, logits, constraint, widths[level], normalise, judge)
+        _expand(beams, logits, constraint, widths[level], normalise, judge, groups)
         if level + 1 == model.depth or not beams.is_open.any():
             break
         logits, cache = _grow(model, cache, beams)
@@ -269,14 +289,20 @@ def _candidates(
 
 
 def _expand(
-    beams: _Beams, logits: Tensor, constraint: Constraint, width: int, normalise: str, judge: _Judge | None
+    beams: _Beams,
+    logits: Tensor,
+    constraint: Constraint,
+    width: int,
+    normalise: str,
+    judge: _Judge | None,
+    groups: Groups | None,
 ) -> None:
     """One level: score every candidate, keep the best `width` of each query."""
     batch, wide = beams.score.shape
     beam, children, step = _candidates(beams, logits, constraint, normalise)
     score = beams.score.view(-1).index_select(0, beam).add_(step)
     value = score if judge is None else judge(score, beam // wide, children.state)
-    chosen, alive = _select(value, beam, batch, wide, width)
+    chosen, alive = _select(value, beam, batch, wide, width, children.token, groups)
     flat = chosen.view(-1)
     parent, token, step, score = (
         column.index_select(0, flat).view_as(chosen) for column in (beam, children.token, step, score)
@@ -288,8 +314,10 @@ def _expand(
     beams.is_open = is_open if alive is None else is_open & alive
 
 
-def _select(value: Tensor, beam: Tensor, batch: int, wide: int, width: int) -> tuple[Tensor, Tensor | None]:
-    """The best candidates of each query, in candidate order.
+def _select(
+    value: Tensor, beam: Tensor, batch: int, wide: int, width: int, token: Tensor, groups: Groups | None
+) -> tuple[Tensor, Tensor | None]:
+    """The candidates of each query that stay, in candidate order.
 
     Returns: (B, w') int64 candidates; (B, w') bool, False where a query has fewer, or None where
     all are real.
@@ -297,8 +325,13 @@ def _select(value: Tensor, beam: Tensor, batch: int, wide: int, width: int) -> t
     if batch == 1:
         padded, first = value.unsqueeze(0), beam.new_zeros(1)
     else:
-        padded, first = _padded(value, beam, batch, wide)
-    at = first_best(padded, min(width, padded.shape[1]))
+        padded, first = padded_rows(value, beam, batch, wide)
+    count = min(width, padded.shape[1])
+    if groups is None:
+        at = first_best(padded, count)
+    else:
+        place = torch.arange(padded.shape[1], device=first.device) + first.unsqueeze(1)
+        at = groups.choose(padded, token[place.clamp_(max=len(token) - 1)], count)
     best = padded.gather(1, at)
     alive = best > -torch.inf
     chosen = at.add_(first.unsqueeze(1))
@@ -307,7 +340,7 @@ def _select(value: Tensor, beam: Tensor, batch: int, wide: int, width: int) -> t
     return chosen.clamp_(max=max(len(value) - 1, 0)), alive
 
 
-def _padded(value: Tensor, beam: Tensor, batch: int, wide: int) -> tuple[Tensor, Tensor]:
+def padded_rows(value: Tensor, beam: Tensor, batch: int, wide: int) -> tuple[Tensor, Tensor]:
     """Candidates (E,) as one row per query, -inf behind the last; and where each query starts (B,)."""
     bounds = torch.searchsorted(beam, torch.arange(batch + 1, device=beam.device) * wide)
     count = bounds.diff()

@@ -51,7 +51,7 @@ class Beam:
         if self.width < 1:
             raise ValueError(f"width={self.width} must be at least 1")
         check_engine(self.engine)
-        _check(self.normalise, self.batch_size)
+        check_settings(self.normalise, self.batch_size)
 
     def build(self, parts: Parts) -> GenerativeSearcher:
         """Ready to answer; builds the trie.
@@ -59,7 +59,7 @@ class Beam:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = _needed(parts)
+        model, table, trie = decoded_parts(parts)
         return beam_searcher(self, model, table, trie)
 
 
@@ -79,7 +79,7 @@ class ScoreAll:
     def __post_init__(self) -> None:
         if self.block < 1:
             raise ValueError(f"block={self.block} must be at least 1")
-        _check(self.normalise, self.batch_size)
+        check_settings(self.normalise, self.batch_size)
 
     def build(self, parts: Parts) -> GenerativeSearcher:
         """Ready to answer; builds the trie.
@@ -87,7 +87,7 @@ class ScoreAll:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = _needed(parts)
+        model, table, trie = decoded_parts(parts)
 
         def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
             steps = score_nodes(model, inputs, trie, normalise=self.normalise, block=self.block)
@@ -96,13 +96,19 @@ class ScoreAll:
         return GenerativeSearcher(model, Resolver(table), best, batch_size=self.batch_size)
 
 
-def _check(normalise: str, batch_size: int) -> None:
+def check_settings(normalise: str, batch_size: int) -> None:
+    """ValueError unless the mode is known and a batch holds a query."""
     check_normalise(normalise)
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
 
 
-def _needed(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
+def decoded_parts(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
+    """A system's model, its docids and their trie.
+
+    Raises:
+        ValueError: it lacks one, or they do not belong together.
+    """
     if parts.model is None or parts.table is None:
         missing = "model" if parts.model is None else "docid table"
         raise ValueError(f"generative search needs a {missing}; give the recipe docids and a sequence model")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from retrograd.artifacts import array_to_text, text_to_array
 from retrograd.types import Corpus, History, State
@@ -121,13 +122,18 @@ def transitions(packed: PackedHistories, n: int, *, window: int, backward: float
     return ItemLinks.from_events(sources, targets, weights, n)
 
 
+def taken_near(histories: Sequence[History], corpus: Corpus, *, window: int = 5) -> csr_array:
+    """(n, n): how often, and how near, each item was taken with each other, `1/d` for d places, both ways."""
+    packed, n = PackedHistories.of(histories, corpus), len(corpus)
+    links = transitions(packed, n, window=window, backward=1.0)
+    return csr_array((links.weights, links.targets, links.starts), shape=(n, n))
+
+
 def co_occurrences(packed: PackedHistories, n: int) -> tuple[ItemLinks, np.ndarray]:
     """(cosine of the users of two items, an item with itself left out; users of each item (n,) int64).
 
     Deshpande and Karypis 2004, section 3.1.
     """
-    from scipy.sparse import csr_array
-
     users = int(packed.user[-1]) + 1
     seen = csr_array((np.ones(len(packed.items)), (packed.user, packed.items)), shape=(users, n))
     seen.data[:] = 1.0  # a repeated item counts once

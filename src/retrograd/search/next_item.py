@@ -34,6 +34,9 @@ class ItemScores:
     """(line, (c,) rows) -> (c,) numbers: of items with equal scores the smaller goes first, then the
     smaller row. None: the row alone."""
 
+    logits: bool = False
+    """True: a softmax makes shares of them. False: they are counts or the like, in proportion to shares."""
+
     def line(self, at: int) -> tuple[np.ndarray, np.ndarray]:
         """(c,) scores and (c,) rows of what is said for one history."""
         if isinstance(self.scores, csr_array):
@@ -63,7 +66,7 @@ class NextItemSearcher:
 
     def __init__(self, corpus: Corpus, scores: HistoryScores, *, exclude_history: bool = True) -> None:
         self._ids, self._row_of = corpus.ids, corpus.row_of
-        self._scores, self._exclude = scores, exclude_history
+        self.scores, self._exclude = scores, exclude_history
 
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
         """The `k` best items of each query, fewer where fewer are proposed."""
@@ -75,7 +78,7 @@ class NextItemSearcher:
         all_scores = np.full((len(queries), k), -np.inf)
         all_rows = np.full((len(queries), k), -1, np.int64)
         for start, histories in self._blocks(queries):
-            found = self._scores(histories)
+            found = self.scores(histories)
             for at, history in enumerate(histories):
                 scores, rows = _best(found, at, k, history if self._exclude else history[:0])
                 all_scores[start + at, : len(rows)], all_rows[start + at, : len(rows)] = scores, rows
@@ -86,7 +89,7 @@ class NextItemSearcher:
         said = np.zeros(len(self._ids))
         answers: list[np.ndarray] = []
         for _, histories in self._blocks(queries):
-            found = self._scores(histories)
+            found = self.scores(histories)
             for at in range(len(histories)):
                 scores, rows = found.line(at)
                 said[rows] = np.where(scores > UNPROPOSED, scores, 0.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from retrograd.constraints import Children, CsrTrie
 from retrograd.search.beam import BeamResult, check_normalise, child_scores, first_best
+from retrograd.search.look_ahead import Descendants
 
 
 @torch.inference_mode()
@@ -66,6 +67,31 @@ def _descend(model: Any, cache: Any, children: Children, part: Tensor, batch: in
     return logits, cache
 
 
+def prefix_scores(steps: Tensor, trie: CsrTrie) -> Tensor:
+    """(B, N): the sum of the steps down to each prefix.
+
+    Args:
+        steps: (B, N) from `score_nodes`.
+    """
+    total = steps.clone()
+    for first, after in zip(trie.level_start[1:-1], trie.level_start[2:], strict=True):
+        total[:, first:after] += total[:, trie.parent[first:after]]
+    return total
+
+
+def best_gain(total: Tensor, trie: CsrTrie) -> Tensor:
+    """(B, N): what each prefix's best key still adds to its score; 0 where a key ends.
+
+    As a prior of `beam.beam_search` it makes a beam of k exact for the best k keys.
+
+    Args:
+        total: (B, N) from `prefix_scores`.
+    """
+    leaves = trie.leaves.long()
+    below = Descendants(trie, leaves, torch.arange(len(leaves), device=leaves.device))
+    return below.best(total[:, leaves]) - total
+
+
 @torch.inference_mode()
 def best_keys(steps: Tensor, trie: CsrTrie, count: int) -> BeamResult:
     """The `count` best keys of the scores of all prefixes; equal scores in the order of the keys.
@@ -74,21 +100,29 @@ def best_keys(steps: Tensor, trie: CsrTrie, count: int) -> BeamResult:
         steps: (B, N) from `score_nodes`.
         count: at most the number of keys is answered.
     """
-    total = steps.clone()
-    for first, after in zip(trie.level_start[1:-1], trie.level_start[2:], strict=True):
-        total[:, first:after] += total[:, trie.parent[first:after]]
     leaves = trie.leaves.long()
-    score = total[:, leaves]
+    score = prefix_scores(steps, trie)[:, leaves]
     at = first_best(score, min(count, len(leaves)))
     best, order = score.gather(1, at).sort(dim=1, descending=True, stable=True)
     node = leaves[at.gather(1, order)]
+    return spelt(steps, trie, node, best)
+
+
+def spelt(steps: Tensor, trie: CsrTrie, node: Tensor, score: Tensor) -> BeamResult:
+    """The keys that end at given leaves, with the way that leads to each.
+
+    Args:
+        steps: (B, N) log-probability of the last token of every prefix that leads to one of the leaves.
+        node: (B, k) int64, best first.
+        score: (B, k) float.
+    """
     keys = trie.key(node.flatten()).view_as(node)
     depth = len(trie.level_start) - 2
     paths = torch.full((*node.shape, depth), -1, dtype=torch.int64, device=node.device)
-    parts = best.new_zeros(paths.shape)
+    parts = score.new_zeros(paths.shape)
     for level in reversed(range(depth)):
         here = node >= trie.level_start[level + 1]
         paths[:, :, level] = torch.where(here, trie.token[node].long(), -1)
         parts[:, :, level] = steps.gather(1, node).masked_fill_(~here, 0.0)
         node = torch.where(here, trie.parent[node], node)
-    return BeamResult(keys, best, paths, parts)
+    return BeamResult(keys, score, paths, parts)

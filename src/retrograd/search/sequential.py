@@ -89,4 +89,4 @@ class StateScores:
             states = self.model.last_states(pack([read[at] for at in asked], length), self.vectors)
             scores[asked] = states @ self.vectors.T
             scores[:, ~self.has_vector] = UNPROPOSED
-        return ItemScores(scores)
+        return ItemScores(scores, logits=True)

@@ -32,6 +32,7 @@ from retrograd.errors import InputError
 from retrograd.evaluation.measures import evaluate
 from retrograd.live_folder import alone
 from retrograd.recipe import Recipe, Stage, to_json
+from retrograd.search.item_memory import taken_near
 from retrograd.search.learning import memorise
 from retrograd.search.parts import Parts
 from retrograd.system import Fitted, System, build_model, mean_of_groups, temporary_folder
@@ -131,7 +132,9 @@ class Run:
             run.fitted.model = recipe.model.fit(texts)
         run.fitted.search = memorise(recipe.search, run.context())
         if recipe.docids is not None:
-            run.table = recipe.docids.assign(docid_inputs(recipe, run.fitted, dataset.corpus, seed))
+            run.table = recipe.docids.assign(
+                docid_inputs(recipe, run.fitted, dataset.corpus, seed, histories=histories)
+            )
         run.model = build_model(recipe, run.fitted, run.table, seed)
         run.ids = moving_ids(recipe.docids, run.model, run.table, run._docid_inputs)
         return run
@@ -286,12 +289,14 @@ def docid_inputs(
     seed: int,
     background: Corpus | None = None,
     model: Any = None,
+    histories: Sequence[History] = (),
 ) -> DocidInputs:
     """What a docid scheme may ask for; vectors are made only when it does.
 
     Args:
         background: the documents that say which terms are common, where `corpus` is only an addition.
         model: the trained network, where it may have codes for documents.
+        histories: what was taken, where ids may be made of that.
     """
 
     def vectors(config: TextEncoderConfig, of: str) -> np.ndarray:
@@ -308,8 +313,17 @@ def docid_inputs(
         found: np.ndarray = model.document_codes(model.document_vectors(corpus.contents))
         return found
 
-    has_codes = hasattr(model, "document_codes")
-    return DocidInputs(corpus=corpus, seed=seed, vectors=vectors, model_codes=codes if has_codes else None)
+    def vectors_of_texts(config: TextEncoderConfig, texts: list[str]) -> np.ndarray:
+        return fitted.encoder(config, corpus.contents).encode_document(texts)
+
+    return DocidInputs(
+        corpus=corpus,
+        seed=seed,
+        vectors=vectors,
+        model_codes=codes if hasattr(model, "document_codes") else None,
+        vectors_of_texts=vectors_of_texts,
+        neighbours=(lambda: taken_near(histories, corpus)) if histories else None,
+    )
 
 
 def _identity(recipe: Recipe, dataset: Dataset, train_split: str, seed: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 
 from retrograd.errors import InputError
 from retrograd.training.batches import Batch
-from retrograd.training.objectives import NextItemLikelihood, SampledNextItem
+from retrograd.training.objectives import NextCodeLikelihood, NextItemLikelihood, SampledNextItem
 
 ITEMS = 4
 VECTORS = torch.randn(ITEMS, 3, generator=torch.Generator().manual_seed(0))
@@ -98,3 +98,30 @@ def test_bad_settings_are_refused():
     for settings in ({"negatives": 0}, {"power": -0.1}, {"power": 1.5}):
         with pytest.raises(InputError):
             SampledNextItem(**settings)
+
+
+class Writer:
+    """Scores of tokens that nobody learns: two levels, of three and two tokens."""
+
+    def level_logits(self, inputs, targets):
+        count = int((targets >= 0).sum())
+        levels = [STATES.flatten(0, 1)[:count], STATES.flatten(0, 1)[:count, :2]]
+        return levels, torch.tensor([[0, 1], [2, 0], [1, 1]])[:count]
+
+
+def test_the_cost_of_a_key_is_the_sum_over_its_tokens():
+    found = NextCodeLikelihood()(Writer(), BATCH)
+    logits = STATES.flatten(0, 1)[:3].log_softmax(-1)
+    short = STATES.flatten(0, 1)[:3, :2].log_softmax(-1)
+    first = -(logits[0, 0] + logits[1, 2] + logits[2, 1]) / 3
+    second = -(short[0, 1] + short[1, 0] + short[2, 1]) / 3
+    assert list(found) == ["level_1", "level_2"]
+    torch.testing.assert_close(found["level_1"], first)
+    torch.testing.assert_close(found["level_2"], second)
+
+
+def test_no_target_costs_nothing_and_one_per_row_is_refused():
+    nothing = Batch({}, torch.full((2, 3), -1))
+    assert sum(NextCodeLikelihood()(Writer(), nothing).values()).item() == 0
+    with pytest.raises(InputError, match="EveryPrefix"):
+        NextCodeLikelihood()(Writer(), Batch({}, torch.tensor([1, 2])))

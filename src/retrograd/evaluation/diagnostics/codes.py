@@ -72,7 +72,8 @@ class CodeHealth:
                     f"codebook collapse: level {number} has {level.size} codes but is worth "
                     f"{level.perplexity:.1f} ({share:.0%})"
                 )
-        if self.code_levels and self.collision_rate > COLLISIONS and not self.report.sharing_documents:
+        told = self.report.sharing_documents or any("codes of another" in alarm for alarm in found)
+        if self.code_levels and self.collision_rate > COLLISIONS and not told:
             found.append(f"{self.collision_rate:.0%} of the documents have the codes of another document")
         return tuple(found)
 

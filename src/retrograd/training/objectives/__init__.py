@@ -3,8 +3,14 @@
 from retrograd.training.objectives.contrastive import InBatchContrastive
 from retrograd.training.objectives.distillation import ListwiseDistillation
 from retrograd.training.objectives.guidance import GuidedIndexing
+from retrograd.training.objectives.id_tree import IdTreeLikelihood
 from retrograd.training.objectives.indexing import JointIndexing
-from retrograd.training.objectives.next_item import NextItemLikelihood, SampledNextItem
+from retrograd.training.objectives.next_item import (
+    NextCodeLikelihood,
+    NextItemLikelihood,
+    SampledNextItem,
+)
+from retrograd.training.objectives.parallel_codes import ParallelCodeLikelihood
 from retrograd.training.objectives.sequence import SequenceConsistency, SequenceLikelihood
 
 CONFIGS = (
@@ -12,7 +18,9 @@ CONFIGS = (
     ListwiseDistillation,
     GuidedIndexing,
     JointIndexing,
+    NextCodeLikelihood,
     NextItemLikelihood,
+    ParallelCodeLikelihood,
     SampledNextItem,
     SequenceConsistency,
     SequenceLikelihood,
@@ -22,10 +30,13 @@ CONFIGS = (
 __all__ = [
     "CONFIGS",
     "GuidedIndexing",
+    "IdTreeLikelihood",
     "InBatchContrastive",
     "JointIndexing",
     "ListwiseDistillation",
+    "NextCodeLikelihood",
     "NextItemLikelihood",
+    "ParallelCodeLikelihood",
     "SampledNextItem",
     "SequenceConsistency",
     "SequenceLikelihood",

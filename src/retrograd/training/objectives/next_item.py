@@ -1,7 +1,7 @@
 """Objectives of models that say after every item which comes next.
 
-They know a model's `states`, `item_vectors` and `count`, and a batch whose documents are the targets of
-positions; not how the model reads a history.
+They know a model's `states`, `item_vectors` and `count`, or its `level_logits`, and a batch whose documents
+are the targets of positions; not how the model reads a history.
 Shapes: B rows of a batch, w positions of a row, P positions that have a target, K negatives, n items.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from retrograd.errors import InputError
@@ -26,7 +27,7 @@ class NextItemLikelihood:
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """`{"next_item": nats per position}`."""
         vectors = model.item_vectors()
-        states, targets = _asked(model.states(batch.inputs, vectors), batch)
+        states, targets = asked_positions(model.states(batch.inputs, vectors), batch)
         return {"next_item": inner_product_cross_entropy(states, vectors, targets)}
 
 
@@ -56,7 +57,7 @@ class SampledNextItem:
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """`{"next_item": nats per position, among the drawn}`."""
-        states, targets = _asked(model.states(batch.inputs), batch)
+        states, targets = asked_positions(model.states(batch.inputs), batch)
         chances = self.chances(model.count, batch).to(states.device)
         drawn = torch.multinomial(chances, self.negatives, replacement=True)
         scores = torch.cat(
@@ -83,12 +84,41 @@ class SampledNextItem:
         return weights / weights.sum()
 
 
-def _asked(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(P, d) states and (P,) targets of the positions that have one."""
+@dataclass(frozen=True, kw_only=True)
+class NextCodeLikelihood:
+    """Softmax cross-entropy of every token of every target's key (Rajput et al. 2023, section 3.2), after all
+    beginnings of a history in one pass."""
+
+    def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        """`{"level_1": nats per position, ...}`; their sum is the cost of a key."""
+        _check_positions(batch)
+        logits, tokens = model.level_logits(batch.inputs, batch.documents)
+        costs = zip(logits, tokens.unbind(dim=1), strict=True)
+        count = max(len(tokens), 1)
+        return {
+            f"level_{level}": F.cross_entropy(scores.float(), right, reduction="sum") / count
+            for level, (scores, right) in enumerate(costs, 1)
+        }
+
+
+def _check_positions(batch: Batch) -> None:
+    if batch.documents.dim() < 2:
+        raise InputError(_NO_POSITIONS)
+
+
+_NO_POSITIONS = (
+    "this objective learns a target at every position; give the stage packed histories "
+    "(`EveryPrefix`) as examples"
+)
+
+
+def asked_positions(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """(P, d) states and (P,) targets of the positions that have one.
+
+    Raises:
+        InputError: the batch has one target a row.
+    """
     if batch.documents.shape != states.shape[:2]:
-        raise InputError(
-            "this objective learns a target at every position; give the stage packed histories "
-            "(`EveryPrefix`) as examples"
-        )
+        raise InputError(_NO_POSITIONS)
     where = batch.documents >= 0
     return states[where], batch.documents[where]
