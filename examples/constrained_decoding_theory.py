@@ -1,4 +1,4 @@
-"""Two limits of constrained decoding, by formula and by simulation, for a model that is right about everything.
+"""Two limits of constrained decoding, by formula and by simulation, for a model that is always right.
 
 1. Masking token by token to a part of the catalogue diverges from the truth, by about
    `(1 - share) / (2 share) * sum_a p(a) (1 - p(a)) S_a` nats at the first token; S_a is the Simpson index
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrograd.evaluation.diagnostics.divergence import prefix_numbers, simpson, step_divergences
+from retrograd.evaluation.diagnostics.divergence import prefix_numbers, simpson, step_divergence
 
 CODES, LEVELS = 32, 3
 CONCENTRATIONS = ((10.0, 0.5), (1.0, 0.1), (0.1, 0.1), (0.1, 0.02), (0.01, 0.5), (0.01, 0.02))
@@ -42,7 +42,7 @@ def masked_law(concentration: float, share: float, *, draws: int, seed: int) -> 
     for draw in range(draws):
         mass = random.gamma(concentration, size=(1, len(keys)))
         chance = mass / mass.sum()
-        (found,) = step_divergences(chance, prefixes, [share], draws=1, seed=seed + draw)
+        found = step_divergence(chance, prefixes, share, draws=1, seed=seed + draw)
         rows.append((found.first_token, found.predicted, float(simpson(chance, prefixes[0]).mean())))
     first, formula, index = np.mean(rows, axis=0)
     return float(first), float(formula), float(index)
@@ -87,20 +87,16 @@ def draw(divergence: Sequence[tuple], sweep: dict, wide: dict, path: Path) -> No
         ends = [min(formula) / 2, 2 * max(formula)]
         masking.plot(ends, ends, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
         masking.plot(formula, found, "o", color=SERIES[0], markersize=6)
-        for concentration, share, nats, expected, _ in divergence:
-            text, right = f"{concentration:g}, {share:.0%}", expected > 0.1
-            label(
-                masking,
-                text,
-                (expected, nats),
-                (-8 if right else 8, -4),
-                ha="right" if right else "left",
-                fontsize=8,
-            )
+        for at, (concentration, share, nats, expected, _) in enumerate(
+            sorted(divergence, key=lambda row: row[3])
+        ):
+            left = at % 2 == 1  # neighbours on different sides
+            place = {"offset": (-8 if left else 8, 2 if left else -9), "ha": "right" if left else "left"}
+            label(masking, f"{concentration:g}, {100 * share:g} %", (expected, nats), fontsize=8, **place)
         masking.set(xscale="log", yscale="log", xlabel="nats by formula", ylabel="nats simulated")
         for axis in (masking.xaxis, masking.yaxis):
             plain_decades(axis)
-        masking.set_title("Masking diverges by concentration")
+        masking.set_title("Masking: simulation against formula")
         for colour, (ratio, rows) in zip(SERIES, sweep.items(), strict=False):
             limit.plot(
                 rows.keys(), [row[0] for row in rows.values()], "o-", color=colour, label=f"V = {ratio} k"
@@ -112,10 +108,14 @@ def draw(divergence: Sequence[tuple], sweep: dict, wide: dict, path: Path) -> No
         )
         plain_decades(limit.xaxis, factor=100, unit=" %")
         limit.set_title("Summed scores keep B/V")
-        limit.legend(loc="center right")
+        limit.legend(loc=(0.03, 0.66))
         for colour, (mass, rows) in zip(SERIES, wide.items(), strict=False):
             cure.plot(
-                rows.keys(), [row[0] for row in rows.values()], "o-", color=colour, label=f"mass {mass:.0%}"
+                rows.keys(),
+                [row[0] for row in rows.values()],
+                "o-",
+                color=colour,
+                label=f"mass {100 * mass:g} %",
             )
         cure.plot(RATIOS, [RATIOS[at] / 4 for at in range(len(RATIOS))], color=QUIET, linestyle=(0, (4, 3)))
         cure.set(ylim=(0, 1.05), xlabel="beam, in relevant documents", ylabel="recall@k, V = 4 k")
@@ -123,8 +123,8 @@ def draw(divergence: Sequence[tuple], sweep: dict, wide: dict, path: Path) -> No
         cure.legend(loc="lower right")
         footnote(
             canvas,
-            "Dashed: theory. Left: concentration of the law and share of the documents that stays. k = 32 relevant "
-            "documents, V prefixes. A reconstruction of the analysis of arXiv 2504.09935.",
+            "Dashed: theory. Left: concentration of the law, share of the documents that stays. "
+            "k relevant documents, V prefixes. Reconstructed from the analysis of arXiv 2504.09935.",
         )
         save(canvas, path)
 
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
     divergence = [(*case, *masked_law(*case, draws=given.draws, seed=given.seed)) for case in CONCENTRATIONS]
     print(
-        "| concentration | share kept | nats simulated | nats by formula | Simpson index |\n|---|---|---|---|---|"
+        "| concentration | share kept | nats simulated | by formula | Simpson index |\n|---|---|---|---|---|"
     )
     for concentration, share, nats, formula, index in divergence:
         print(f"| {concentration:g} | {share:g} | {nats:.5f} | {formula:.5f} | {index:.4f} |")
@@ -165,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     sweep = {ratio: {mass: recall(mass, ratio) for mass in MASSES} for ratio in (2, 4)}
     wide = {mass: {times: recall(mass, 4, times) for times in RATIOS} for mass in (0.2, 0.05, 0.01)}
     print(
-        "\n| mass of the relevant | V / k | beam / k | B/V | recall, summed | recall, best below |\n|---|---|---|---|---|---|"
+        "\n| mass of the relevant | V / k | beam / k | B / V | recall, summed | recall, best below |\n"
+        "|---|---|---|---|---|---|"
     )
     cells = [(mass, ratio, 1.0, found) for ratio, rows in sweep.items() for mass, found in rows.items()]
     cells += [

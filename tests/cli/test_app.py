@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import retrograd
 from retrograd.cli.app import app
 from retrograd.cli.door import BROKEN_PIPE, INTERRUPTED
 from retrograd.data.runs import read_run
+from retrograd.search.decoding_policies import BestFirst
 from tests.cli.tiny import TINY, fit
 from tests.house.tree import SRC
 
@@ -45,6 +47,19 @@ def test_search_shows_answers_and_explain_shows_their_docids(cli, generative_sys
         assert hit.document in plain.out
         assert "-".join(map(str, hit.path)) in explained.out
     assert "log p by step" not in plain.out
+
+
+def test_a_best_first_search_is_saved_loaded_and_explained_with_its_proof(cli, tiny_data, tmp_path):
+    deep = ("docids.branching=3", "docids.leaf_size=3")
+    system = retrograd.load(fit("dsi_qg", tiny_data, tmp_path / "deep", *TINY, *deep))
+    for most_steps, verdict in ((1000, "no better id exists"), (0, "not proven best")):
+        search = BestFirst(width=1, expansions=4, most_steps=most_steps)
+        folder = tmp_path / str(most_steps)
+        recipe = replace(system.recipe, search=search)
+        retrograd.System.assemble(recipe, system.parts, system.fitted).save(folder)
+        assert retrograd.load(folder).recipe.search == search
+        assert verdict in cli("search", folder, QUESTION, "-k", 3, "--explain").out
+        assert "proven" not in cli("search", folder, QUESTION).out
 
 
 def test_a_file_of_queries_becomes_a_run_with_the_same_answers(cli, lexical_system, tiny_data, tmp_path):

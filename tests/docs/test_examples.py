@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from examples import constrained_decoding_theory as theory
 from examples import memory_layer, reader
 from retrograd.data.dataset import load_dataset
 from retrograd.types import Corpus, Document
@@ -76,12 +77,34 @@ def test_a_classifier_with_any_layer_learns_and_the_layer_takes_part(kind):
     assert all(weight.grad is not None and weight.grad.any() for weight in model.layer.parameters())
 
 
-@pytest.mark.parametrize("name", ["reader", "memory_layer"])
-def test_an_example_says_what_it_can_be_told(name, monkeypatch, capsys):
+def test_the_theory_of_constrained_decoding_holds_in_simulation(tmp_path, capsys):
+    found = theory.main(["--draws", "6", "--png", str(tmp_path / "theory.png")])
+    assert all(value == 1 for name, value in found.items() if name.startswith("best"))
+    for ratio in (2, 4):
+        recalls = [found[f"recall {mass:g} {ratio} 1"] for mass in theory.MASSES]
+        assert recalls == sorted(recalls, reverse=True)  # the less mass, the closer to B / V
+        assert recalls[-1] == pytest.approx(1 / ratio, abs=0.05)
+    assert found["recall 0.2 4 2"] == pytest.approx(1, abs=0.02)
+    assert found["recall 0.01 4 2"] == pytest.approx(0.5, abs=0.07)
+    formula = theory.masked_law(10.0, 0.5, draws=6, seed=0)
+    assert formula[0] == found["nats 10 0.5"] == pytest.approx(formula[1], rel=0.4)
+    assert formula[2] == pytest.approx((1 + 1 / 10) / theory.CODES ** (theory.LEVELS - 1), rel=0.02)
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(theory.CONCENTRATIONS) + 2 + 2 * len(theory.MASSES) + 3 * (
+        len(theory.RATIOS) - 1
+    )
+    assert (tmp_path / "theory.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("reader", "--steps"), ("memory_layer", "--steps"), ("constrained_decoding_theory", "--draws")],
+)
+def test_an_example_says_what_it_can_be_told(name, option, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit):
         runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
-    assert "--steps" in capsys.readouterr().out
+    assert option in capsys.readouterr().out
 
 
 def test_the_memory_layer_is_at_most_sixty_lines():

@@ -75,6 +75,31 @@ def diagnose_command(
         print(f"wrote {', '.join(file.name for file in files)} to {out}")
 
 
+def decoding_command(folder: Path, judged: Judged, out: Path | None, *, threads: int) -> None:
+    """Look at the decoding of a system, print, and write what was asked for."""
+    use_threads(threads)
+    from retrograd.data.dataset import load_dataset
+    from retrograd.evaluation.diagnostics.decoding import BeamSettings, decoder_of, diagnose_decoding
+    from retrograd.evaluation.diagnostics.decoding_figures import decoding_figure, print_decoding
+    from retrograd.system import System
+
+    dataset = load_dataset(judged.data)
+    queries, qrels = dataset.split(judged.split)
+    system = System.load(folder)
+    decoder = decoder_of(system, _one_word(folder.resolve().name))
+    corpus = _corpus_of(system, qrels, folder)
+    settings = BeamSettings(k=number_of_answers(judged.k, DEFAULT_K, len(corpus)))
+    found = diagnose_decoding(decoder, queries, qrels, settings)
+    print_decoding(found, console())
+    if out is not None:
+        from retrograd.artifacts import write_json
+
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "decoding.json", found.to_json())
+        decoding_figure(found, out / "decoding.png")
+        print(f"wrote decoding.json, decoding.png to {out}")
+
+
 def _audience(dataset: Dataset, corpus: Corpus, judged: Judged) -> Audience:
     from retrograd.evaluation.diagnostics.report import Audience
 

@@ -25,15 +25,19 @@ def search_command(
         check_question(asked.text)
     where = filters_of(filters)
     use_threads(threads)
+    from retrograd.search.trace import listening
     from retrograd.system import System
 
     system = System.load(folder)
     check_reads(system, [asked])
-    hits = system.search([asked], number_of_answers(k, DEFAULT_K, len(system.corpus)), where).hits[0]
+    with listening() as heard:
+        hits = system.search([asked], number_of_answers(k, DEFAULT_K, len(system.corpus)), where).hits[0]
     if hits:
         console().print(answers_table(hits, system.corpus, system.table, explain=explain))
         if explain and (engine := getattr(system.searcher, "engine", None)):
             print(f"engine: {engine}")
+        if explain and heard and (exact := heard[-1].result.exact) is not None:
+            print("no better id exists" if exact.all() else "not proven best: the search ran out of steps")
     else:
         print("no document matches")
 

@@ -27,8 +27,8 @@ def rising_temperatures(
     Reverse-annealed sampling (arXiv 2510.10419): `hottest * g(i / rounds)` with
     `g(x) = (s(k (x - m)) - s(-k m)) / (s(k (1 - m)) - s(-k m))`, `s` the sigmoid.
 
-    >>> [round(t, 2) for t in rising_temperatures(4, hottest=1.0)]
-    [0.0, 0.75, 0.98, 1.0]
+    >>> print(*(f"{temperature:.2f}" for temperature in rising_temperatures(4, hottest=1.0)))
+    0.00 0.75 0.98 1.00
     """
 
     def sigmoid(x: float) -> float:

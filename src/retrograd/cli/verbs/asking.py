@@ -135,6 +135,12 @@ def diagnose(
         typer.Option(metavar="FILE", help="How often documents are taken: id<TAB>count, or interactions."),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Answers per query.", show_default="10")] = None,
+    decoding: Annotated[
+        bool,
+        typer.Option(
+            "--decoding", help="Instead: how wide a beam must be, and where it loses what is relevant."
+        ),
+    ] = False,
     threads: Threads = 0,
 ) -> None:
     """Show why a system answers as it does and whom it serves.
@@ -146,13 +152,19 @@ def diagnose(
     Examples:
       retrograd diagnose my-system --data DIR --split dev --out diagnosis
       retrograd diagnose --run any-system.trec --data DIR --popularity clicks.tsv
+      retrograd diagnose my-system --data DIR --decoding --out diagnosis
     """
-    from retrograd.cli.diagnose import Judged, diagnose_command
+    from retrograd.cli.diagnose import Judged, decoding_command, diagnose_command
     from retrograd.errors import InputError
 
     if (system is None) == (run is None):
         raise InputError("give either SYSTEM or --run FILE")
     judged = Judged(data=data, split=split, popularity=popularity, k=k)
+    if decoding:
+        if system is None or popularity is not None:
+            raise InputError("--decoding looks at a SYSTEM, neither at a run nor at popularity")
+        decoding_command(system, judged, out, threads=threads)
+        return
     diagnose_command(system, run, judged, out, threads=threads)
 
 

@@ -21,6 +21,14 @@ from retrograd.evaluation.diagnostics.codes import (
     first_keys,
     health_of_codes,
 )
+from retrograd.evaluation.diagnostics.decoding import (
+    BeamSettings,
+    DecodingDiagnosis,
+    decoder_of,
+    diagnose_decoding,
+)
+from retrograd.evaluation.diagnostics.decoding_figures import decoding_figure, print_decoding
+from retrograd.evaluation.diagnostics.divergence import StepDivergence, step_divergence
 from retrograd.evaluation.diagnostics.estimators import EstimatorBias, estimator_bias
 from retrograd.evaluation.diagnostics.gradients import (
     GradientDraws,
@@ -57,9 +65,11 @@ __all__ = [
     "Agreement",
     "Audience",
     "AuditSettings",
+    "BeamSettings",
     "Capacity",
     "CodeHealth",
     "CodeModel",
+    "DecodingDiagnosis",
     "Diagnosis",
     "Drift",
     "EstimatorBias",
@@ -73,13 +83,17 @@ __all__ = [
     "Reference",
     "Relaxation",
     "Settings",
+    "StepDivergence",
     "Subject",
     "VectorSpace",
     "alignment",
     "audit_popularity",
     "code_capacity",
     "code_health",
+    "decoder_of",
+    "decoding_figure",
     "diagnose",
+    "diagnose_decoding",
     "drift",
     "effective_rank",
     "estimator_bias",
@@ -99,8 +113,10 @@ __all__ = [
     "occurrences_of_rows",
     "partition_ratio",
     "plot_diagnosis",
+    "print_decoding",
     "skewness",
     "spearman",
+    "step_divergence",
     "subject_of",
     "subject_of_run",
     "train_inference_agreement",

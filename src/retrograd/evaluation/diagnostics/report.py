@@ -121,7 +121,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as plain JSON values; NaN becomes null, arrays behind the plots are left out."""
-        plain: dict[str, Any] = _plain(self)
+        plain: dict[str, Any] = plain_values(self)
         return plain
 
 
@@ -289,12 +289,13 @@ def _gradients(subject: Subject, left_out: list[str]) -> tuple[GradientSummary, 
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as JSON values; NaN is null, fields without a repr are left out."""
     if is_dataclass(value):
         named = ((f.name, getattr(value, f.name)) for f in fields(value) if f.repr)
-        return {name: _plain(item) for name, item in named}
+        return {name: plain_values(item) for name, item in named}
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain_values(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -106,7 +106,7 @@ def subject_of(system: Any, name: str, queries: Sequence[Query], k: int, *, seed
         seed: draws the queries whose vectors are looked at where there are more than `MOST_QUERIES`.
     """
     lacks: list[str] = []
-    drawn = _drawn(queries, seed)
+    drawn = some_queries(queries, MOST_QUERIES, seed)
     space = _space(system, drawn, lacks)
     codes, code_space = _codes(system, space, drawn, lacks)
     metrics = system.folder / "metrics.jsonl"
@@ -135,10 +135,11 @@ def search_in_parts(searcher: Searcher, queries: Sequence[Query], k: int, descri
     )
 
 
-def _drawn(queries: Sequence[Query], seed: int) -> Sequence[Query]:
-    if len(queries) <= MOST_QUERIES:
+def some_queries(queries: Sequence[Query], most: int, seed: int) -> Sequence[Query]:
+    """All, or `most` of them drawn at random, in their order."""
+    if len(queries) <= most:
         return queries
-    rows = np.random.default_rng([seed, 5]).choice(len(queries), MOST_QUERIES, replace=False)
+    rows = np.random.default_rng([seed, 5]).choice(len(queries), most, replace=False)
     return [queries[row] for row in np.sort(rows)]
 
 

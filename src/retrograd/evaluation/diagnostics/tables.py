@@ -36,13 +36,24 @@ def grids(diagnosis: Diagnosis) -> tuple[Grid, ...]:
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Tables, then what was left out and why, then the alarms."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     facts = f"{diagnosis.num_documents:,} documents, {diagnosis.num_queries:,} judged queries"
     console.print(Text(f"{diagnosis.name}: {facts}, lists of {diagnosis.k}", style="bold"))
-    for grid in grids(diagnosis):
+    print_grids(grids(diagnosis), diagnosis.left_out, console)
+    for line in diagnosis.alarms:
+        console.print(Text(f"alarm: {line}", style="bold red"))
+    if not diagnosis.alarms:
+        console.print(Text("no alarm"))
+
+
+def print_grids(found: Iterable[Grid], left_out: Iterable[str], console: Console) -> None:
+    """Tables, then what was left out and why."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    for grid in found:
         table = Table(box=box.SIMPLE_HEAD, title=grid.title, title_justify="left", title_style="bold")
         for at, heading in enumerate(grid.header):
             table.add_column(heading, justify="right" if at else "left", no_wrap=not at)
@@ -51,12 +62,8 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         console.print(table)
         if grid.note:
             console.print(Text(grid.note, style="dim"))
-    for line in diagnosis.left_out:
+    for line in left_out:
         console.print(Text(f"left out: {line}", style="dim"))
-    for line in diagnosis.alarms:
-        console.print(Text(f"alarm: {line}", style="bold red"))
-    if not diagnosis.alarms:
-        console.print(Text("no alarm"))
 
 
 def figure(value: float | None) -> str:
