@@ -48,9 +48,10 @@ INTRODUCTION = """# Results of recommendation
 
 Each user's last item is to be found among **all** items, from the items before it: no sampled candidates, no
 match of strings. Items of the history are never answers. Equal scores go by place in the collection (the
-smallest id) unless a column says otherwise; `item_knn` puts the more popular first. Nothing was tuned here:
-the counters' settings come with their definitions, and whether those were picked on this very dev part is not
-known. How to run them is in [Recommendation](recommendation.md).
+smallest id) unless a column says otherwise; `item_knn` puts the more popular first. Nothing was tuned on dev:
+what learns was tuned on users cut from train; the counters' settings come with their definitions, and whether
+those were picked on this very dev part is not known. Where a line has several seeds, intervals cover users,
+with the seeds of each averaged. How to run them is in [Recommendation](recommendation.md).
 """
 TIES = (
     "A counter scores many items alike, so the rule for equal scores is part of every figure. *First "
