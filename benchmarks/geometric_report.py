@@ -119,6 +119,12 @@ DRAWN = (
 )
 """Systems of the figures, those that were run; the first is the subject."""
 
+TAIL_RIVALS = (
+    *("bm25", "dense", "hybrid", "dual_encoder", "hybrid_dual_encoder_long", "two_stage"),
+    *("detached", "ste"),
+)
+"""Whom the least popular quintiles are compared with, those that were run."""
+
 FIGURE_CLAIM = ABLATION_CLAIMS[1]
 CATALOGUE_NAME = "product search"
 
@@ -419,7 +425,8 @@ def audit_part(cells: Cells, catalogue: Catalogue, folder: Path | None) -> list[
     pairs = [
         ("two least popular quintiles", ours, theirs)
         for ours in challengers(names) or ["gumbel"]
-        for theirs in ("bm25", "dense", "hybrid", "dual_encoder", "hybrid_dual_encoder_long", "two_stage")
+        for theirs in TAIL_RIVALS
+        if theirs in names
     ]
     table = paired_table(pairs, list(catalogue.claims), tail, measure=HIT)
     return [*text, f"### The tail: HitRate@10 on the two least popular quintiles\n\n{table}"]
