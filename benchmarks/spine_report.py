@@ -51,8 +51,9 @@ that have none; both are resampled by API. What the numbers mean, and what faile
 [log](log.md).
 
 `fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
-queries, their text encoded anew. Nothing here was reported by other authors. The differentiable
-index has [a page of its own](results_geometric.md). Commands:
+queries, their text encoded anew. Nothing here was reported by other authors. Pages of
+their own: [the differentiable index](results_geometric.md), [its ablation](results_ablation.md),
+[recommendation](results_recommendation.md). Commands:
 `python benchmarks/spine.py run`, then `python benchmarks/spine_report.py --commit ...`; decoding speed:
 `make bench`.
 """
