@@ -1,7 +1,11 @@
 """The metrics log: lines come back, and what lies behind the checkpoint is cut off."""
 
 import json
+from pathlib import Path
 
+import pytest
+
+from retrograd.errors import StorageError
 from retrograd.training.metrics_log import METRICS, MetricsLog, read_metrics
 
 
@@ -35,3 +39,11 @@ def test_a_torn_line_is_dropped(tmp_path):
 
 def test_no_file_is_no_line(tmp_path):
     assert read_metrics(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_refused_with_the_name_of_the_file_also_when_the_log_closes(tmp_path):
+    log = MetricsLog(tmp_path, 0, 0)
+    log._stream.close()
+    with Path("/dev/full").open("ab") as log._stream, pytest.raises(StorageError, match=METRICS), log:
+        log.write(1, loss=1.0)

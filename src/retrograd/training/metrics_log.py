@@ -38,7 +38,8 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        with storage_errors(self.path):  # closing writes again what a full disk refused
+            self._stream.close()
 
     def write(self, step: int, **figures: Any) -> None:
         """Append one line."""
