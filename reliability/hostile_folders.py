@@ -385,7 +385,7 @@ def _other_array(path: Path, draw: np.random.Generator) -> str:
     changes: dict[str, Callable[[], Any]] = {
         "gone": lambda: None,
         "flat": lambda: array.reshape(-1),
-        "empty": lambda: array[:0],
+        "empty": lambda: array.reshape(-1)[:0] if array.ndim == 0 else array[:0],
         "longer": lambda: np.concatenate([array, array]) if array.ndim else array,
         "text": lambda: artifacts.text_to_array("[" * 3000),
         "other numbers": lambda: array.astype(np.float64 if array.dtype.kind != "f" else np.int64),

@@ -17,7 +17,7 @@ from retrograd.docids.behaviour import behaviour_vectors, text_map, unit_rows
 from retrograd.docids.collisions import COLLISIONS, expand, reassign, suffix
 from retrograd.docids.inputs import DocidInputs, check_vector_source
 from retrograd.docids.report import FIT_ERROR
-from retrograd.errors import InputError
+from retrograd.errors import ArtifactError, InputError
 from retrograd.quantizers import QUANTIZERS, OptimisedProduct, Quantizer, ResidualAutoencoder, ResidualKMeans
 from retrograd.types import State, TextEncoderConfig
 
@@ -96,8 +96,8 @@ class Quantised:
         """
         quantizer = QUANTIZERS[self.quantizer].from_state(table.state)
         vectors = self._said(inputs)
-        if FROM_TEXT in table.state:
-            vectors = unit_rows(vectors @ table.state[FROM_TEXT])
+        if self.of == HISTORIES:
+            vectors = unit_rows(vectors @ _map_from(table.state, vectors.shape[1]))
         keys = self._keys(quantizer, vectors, table.padded)
         return append_keys(table, keys, inputs.corpus.ids)
 
@@ -124,6 +124,14 @@ class Quantised:
         if self.collisions == "reassign":
             return reassign(codes, taken, quantizer.last_distances(vectors))
         return {"suffix": suffix, "expand": expand}[self.collisions](codes, taken)
+
+
+def _map_from(state: State, width: int) -> np.ndarray:
+    """The map that guesses vectors from texts of so many dimensions."""
+    found = state.get(FROM_TEXT)
+    if found is None or found.ndim != 2 or len(found) != width:
+        raise ArtifactError("what guesses ids from texts is missing or does not fit; fit the docids again")
+    return found
 
 
 def _lost(quantizer: Quantizer, vectors: np.ndarray) -> np.ndarray:

@@ -169,13 +169,14 @@ def describe_table(table: DocidTable) -> DocidReport:
 
 def _fit_of(table: DocidTable) -> tuple[float | None, int | None]:
     """What the codes lost when they were fitted, and how many documents have the codes of another."""
-    if FIT_ERROR not in table.state:
+    lost = table.state.get(FIT_ERROR)
+    if lost is None or lost.shape or lost.dtype.kind != "f":
         return None, None
     levels = sum(name.startswith("codebook.") for name in table.state)
     codes = table.padded[table.pairs[:, 0], :levels]
     _, member, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     shared = sizes[member.reshape(-1)] > 1
-    return float(table.state[FIT_ERROR]), len(np.unique(table.pairs[shared, 1]))
+    return float(lost), len(np.unique(table.pairs[shared, 1]))
 
 
 def _levels(table: DocidTable) -> tuple[LevelReport, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrograd.errors import InputError
+from retrograd.errors import ArtifactError, InputError
 from retrograd.quantizers.codebooks import check_width, codebooks_from_state, codebooks_to_state
 from retrograd.quantizers.kmeans import as_points, assign_nearest, kmeans, squared_distances
 from retrograd.types import State
@@ -76,8 +76,18 @@ class ProductQuantizer:
 
     @classmethod
     def from_state(cls, state: State) -> ProductQuantizer:
-        """Undo `state`."""
-        return cls(codebooks_from_state(state), state.get(ROTATION))
+        """Undo `state`.
+
+        Raises:
+            ArtifactError: codebooks are missing, or the rotation does not fit them.
+        """
+        books, rotation = codebooks_from_state(state), state.get(ROTATION)
+        width = sum(book.shape[1] for book in books)
+        if rotation is not None and rotation.shape != (width, width):
+            raise ArtifactError(
+                f"a rotation of shape {rotation.shape} does not fit codes of {width} dimensions"
+            )
+        return cls(books, rotation)
 
 
 def check_subspaces(subspaces: int, dimensions: int) -> None:
