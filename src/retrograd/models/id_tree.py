@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from retrograd.docid_table import DocidTable
 from retrograd.errors import InputError
 from retrograd.models.blocks import BlockShape
-from retrograd.models.embedding_cache import cached
 from retrograd.models.inference import device_of
-from retrograd.models.sequential import ENCODER, TEXTS, ItemTransformer, ItemTransformerModel
+from retrograd.models.sequential import TEXTS, ItemTransformer, ItemTransformerModel
 from retrograd.types import State, TextEncoder
 
 
@@ -132,10 +131,7 @@ class IdTreeTransformer(ItemTransformer):
             raise InputError("this model writes docids; give the recipe a scheme of docids")
         if self.reads_text and len(table) < len(table.document_ids):
             raise InputError("items that share a docid cannot have a text each; set docids.collisions=suffix")
-        encoder = None
-        if self.reads_text:
-            own = {k.removeprefix(ENCODER): array for k, array in state.items() if k.startswith(ENCODER)}
-            encoder = cached(self.encoder.build(own))
+        encoder = self.reader_of(state)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return IdTreeTransformerModel(self._shape(), self.length, table, state.get(TEXTS), encoder)

@@ -93,13 +93,17 @@ class ItemTransformer:
         vectors = cached(self.encoder.build(learnt)).encode_document(texts)
         return {**state, TEXTS: vectors, **{ENCODER + name: array for name, array in learnt.items()}}
 
+    def reader_of(self, state: State) -> TextEncoder | None:
+        """The encoder as it was fitted, None where no text is read."""
+        if not self.reads_text:
+            return None
+        own = {k.removeprefix(ENCODER): array for k, array in state.items() if k.startswith(ENCODER)}
+        return cached(self.encoder.build(own))
+
     def build(self, state: State, table: DocidTable | None = None, seed: int = 0) -> ItemTransformerModel:
         """The network with fresh weights; docids do not matter to it."""
         del table
-        encoder = None
-        if self.reads_text:
-            own = {k.removeprefix(ENCODER): array for k, array in state.items() if k.startswith(ENCODER)}
-            encoder = cached(self.encoder.build(own))
+        encoder = self.reader_of(state)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return ItemTransformerModel(
