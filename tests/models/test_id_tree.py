@@ -115,3 +115,36 @@ def test_what_cannot_be_a_tree_is_refused(keys, fields, match):
     table = None if keys is None else table_of(keys, "abc")
     with pytest.raises(InputError, match=match):
         config.build(state, table)
+
+
+def test_weights_bring_the_tree_they_were_learnt_for():
+    learnt = built(reads_text=True)
+    keys = [[0, 1], [0, 0], [2, 1], [1, 3], [2, 2], [0, 4], [1, 0], [2, 4], [1, 4]]
+    config = IdTreeTransformer(width=16, heads=2, length=8, encoder=TfidfSvd(dimensions=4), reads_text=True)
+    changed = config.build(config.fit(TEXTS), table_of(keys, "acdefghij"), seed=2).eval()
+    changed.load_state_dict(learnt.state_dict())
+    assert torch.equal(changed.paths, learnt.paths)
+    assert changed.tree.parent.tolist() == learnt.tree.parent.tolist()
+    assert np.array_equal(changed.all_node_vectors(), learnt.all_node_vectors())
+    assert np.array_equal(changed.all_item_vectors(), learnt.all_item_vectors())
+    states, items = torch.randn(3, 16), torch.tensor([0, 3, 6])
+    for one, other in zip(changed.choices(states, items), learnt.choices(states, items), strict=True):
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("parent", lambda array: array + 50),
+        ("parent", lambda array: array[:-1]),
+        ("paths", lambda array: array + 50),
+        ("level_start", lambda array: array[:-1]),
+        ("level_start", lambda array: array * 0),
+        ("table", lambda array: array[:-1]),
+    ],
+)
+def test_a_stored_tree_that_is_none_is_refused(name, change):
+    model = built()
+    stored = model.state_dict()
+    with pytest.raises(RuntimeError):
+        model.load_state_dict(stored | {name: change(stored[name])})

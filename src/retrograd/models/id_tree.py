@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class IdTree:
     """All prefixes of the keys of a table, numbered level by level, siblings behind one another."""
 
     paths: np.ndarray
-    """(K, L) int64 node of each prefix of each key, the shortest first; -1 behind a key's end."""
+    """(K, L) int64 node of each prefix of some keys, the shortest first; -1 behind a key's end."""
 
     parent: np.ndarray
     """(N,) int64, -1 on the first level."""
@@ -104,6 +104,32 @@ class IdTree:
         return np.array(found, np.int64)
 
 
+def _tree_of(paths: Tensor, parent: Tensor, token: Tensor, level_start: Tensor) -> IdTree:
+    """The tree that was stored.
+
+    Raises:
+        RuntimeError: it is none.
+    """
+    starts = tuple(level_start.tolist())
+    parents, levels = parent.numpy(), np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    first = np.array([0, *starts])[levels]  # of the level above, 0 for the first
+    sound = (
+        starts[:1] == (0,)
+        and min(np.diff(starts), default=0) > 0
+        and starts[-1] == len(parents) == len(token)
+        and paths.dim() == 2
+        and paths.shape[1] == len(starts) - 1
+        and int(paths.max()) < len(parents)
+        and int(paths[:, 0].min()) >= 0
+        and bool((np.diff(parents) >= 0).all())
+        and bool((parents[levels == 0] == -1).all())
+        and bool(((parents >= first) & (parents < np.array(starts)[levels]))[levels > 0].all())
+    )
+    if not sound:
+        raise RuntimeError("the tree of ids that is stored with the weights is no tree")
+    return IdTree(paths.numpy(), parents, token.numpy(), starts)
+
+
 def key_of_items(table: DocidTable) -> np.ndarray:
     """(n,) int64: the first key of every document.
 
@@ -160,6 +186,11 @@ class IdTreeTransformerModel(ItemTransformerModel):
     """Packed histories to states; states to choices among siblings, level by level."""
 
     paths: Tensor
+    """(n, L) int64 nodes of each item that training may name."""
+
+    parent: Tensor
+    token: Tensor
+    level_start: Tensor
 
     def __init__(
         self,
@@ -172,8 +203,11 @@ class IdTreeTransformerModel(ItemTransformerModel):
         tree = IdTree.of(table)
         super().__init__(shape, length, len(tree), texts, encoder)  # its table has a row for every node
         self.tree, self.count = tree, len(table.document_ids)
-        paths = torch.from_numpy(tree.paths[key_of_items(table)])
-        self.register_buffer("paths", paths, persistent=False)
+        # kept with the weights: a table that changed since has another tree
+        self.register_buffer("paths", torch.from_numpy(tree.paths[key_of_items(table)]))
+        self.register_buffer("parent", torch.from_numpy(tree.parent))
+        self.register_buffer("token", torch.from_numpy(tree.token))
+        self.register_buffer("level_start", torch.tensor(tree.level_start))
         self._starts = [torch.from_numpy(tree.starts(level)) for level in range(tree.depth)]
         self.turns = nn.ModuleList(
             nn.Linear(shape.width, shape.width, bias=False) for _ in range(tree.depth - 1)
@@ -181,6 +215,22 @@ class IdTreeTransformerModel(ItemTransformerModel):
         for turn in self.turns:
             assert isinstance(turn, nn.Linear)
             nn.init.zeros_(turn.weight)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Take the tree that the weights were learnt for, whatever table the model was built with."""
+        names = ("paths", "parent", "token", "level_start")
+        stored = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
+        table = state_dict.get(prefix + "table")
+        if table is not None and len(stored) == len(names):
+            tree = _tree_of(**stored)
+            if len(table) != len(tree) or len(tree.level_start) != len(self.turns) + 2:
+                raise RuntimeError("the tree of ids does not fit the vectors of its nodes")
+            self.table = nn.Parameter(torch.empty_like(table))
+            for name, array in stored.items():
+                setattr(self, name, torch.empty_like(array))
+            self.tree, self.count = tree, len(stored["paths"])
+            self._starts = [torch.from_numpy(tree.starts(level)) for level in range(tree.depth)]
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def item_vectors(self, items: Tensor | None = None) -> Tensor:
         """(..., d) of some items, (n, d) of all: what embeds them in a history."""
