@@ -75,6 +75,16 @@ def test_a_generation_is_written_once(tmp_path):
         log.append(step(1))
 
 
+@pytest.mark.parametrize("column", ["metadata", "keys", "texts"])
+def test_json_nested_too_deeply_is_damage_and_no_traceback(tmp_path, column):
+    path = tmp_path / "log"
+    with ChangeLog.create(path, FIRST) as log:
+        log.append(step(1, put=[kept(3)]))
+        log._connection.execute(f"UPDATE changes SET {column} = ?", ('{"a":' * 100_000,))
+    with ChangeLog.open(path) as log, pytest.raises(ArtifactError, match="nested too deeply"):
+        log.steps()
+
+
 def test_every_flipped_byte_and_every_truncation_is_noticed(tmp_path):
     path = tmp_path / "log"
     with ChangeLog.create(path, FIRST) as log:

@@ -98,6 +98,23 @@ def write_json(path: str | Path, value: Any) -> None:
     write_bytes_atomic(path, _json_bytes(value))
 
 
+def from_json(text: str | bytes) -> Any:
+    """The value of a JSON text from a file that may be damaged or made to do harm.
+
+    Raises:
+        ValueError: it is no JSON, or is nested deeper than Python can follow.
+
+    >>> from_json("[" * 10**6)
+    Traceback (most recent call last):
+    ...
+    ValueError: JSON that is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
 def read_json(path: str | Path) -> Any:
     """The value of a JSON file.
 
@@ -105,10 +122,10 @@ def read_json(path: str | Path) -> Any:
         ArtifactError: the file is missing or is no JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return from_json(Path(path).read_bytes())
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ArtifactError(f"{path}: is no JSON ({error})") from None
 
 
@@ -142,7 +159,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     try:
         with safe_open(str(path), framework="np") as reader:
             packed = (reader.metadata() or {}).get("metadata", "{}")
-            return {name: reader.get_tensor(name) for name in reader.keys()}, json.loads(packed)  # noqa: SIM118
+            return {name: reader.get_tensor(name) for name in reader.keys()}, from_json(packed)  # noqa: SIM118
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror or 'no such file'}") from None
     except (SafetensorError, ValueError, TypeError) as error:
@@ -171,15 +188,15 @@ def load_table(path: str | Path) -> DocidTable:
     """
     arrays, metadata = _read_safetensors(Path(path))
     try:
-        shape = json.loads(metadata["docid_table"])
+        shape = from_json(metadata["docid_table"])
         return DocidTable(
             tokens=arrays["tokens"],
             offsets=arrays["offsets"],
             pairs=arrays["pairs"],
-            document_ids=tuple(json.loads(array_to_text(arrays["document_ids"]))),
+            document_ids=tuple(from_json(array_to_text(arrays["document_ids"]))),
             level_sizes=tuple(shape["level_sizes"]),
             shared_vocabulary=shape["shared_vocabulary"],
-            token_names=tuple(json.loads(array_to_text(arrays["token_names"]))),
+            token_names=tuple(from_json(array_to_text(arrays["token_names"]))),
             state={name[6:]: array for name, array in arrays.items() if name.startswith("state.")},
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:

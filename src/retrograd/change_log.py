@@ -20,7 +20,7 @@ from typing import Any
 import apsw
 import numpy as np
 
-from retrograd.artifacts import fsync, storage_errors
+from retrograd.artifacts import from_json, fsync, storage_errors
 from retrograd.document_store import CHECKSUM_BYTES, connect, document_row, refuse_code
 from retrograd.errors import ArtifactError, StorageError
 from retrograd.types import Document, State
@@ -253,7 +253,7 @@ class ChangeLog:
             ):
                 own = changes.get(head[0], {_PUT: [], _GONE: []})
                 put, gone = tuple(own[_PUT]), tuple(own[_GONE])
-                found.append(Step(Generation(*head), put, gone, tuple(json.loads(sizes)), _unpacked(state)))
+                found.append(Step(Generation(*head), put, gone, tuple(from_json(sizes)), _unpacked(state)))
         return found
 
     def put_rows(self, places: set[int]) -> dict[int, Kept]:
@@ -340,11 +340,11 @@ def _row(kept: Kept) -> tuple[Any, ...]:
 
 def _kept(row: Any) -> Kept:
     place, id, title, text, metadata, keys, texts, learnt = row
-    about = json.loads(metadata)
+    about = from_json(metadata)
     if not (all(isinstance(part, str) for part in (id, text, title)) and isinstance(about, dict)):
         raise ValueError("a document that is none")
     document = Document(id, text, title, about)
-    return Kept(place, document, tuple(map(tuple, json.loads(keys))), json.loads(texts), _unpacked(learnt))
+    return Kept(place, document, tuple(map(tuple, from_json(keys))), from_json(texts), _unpacked(learnt))
 
 
 def _packed(arrays: State) -> bytes | None:

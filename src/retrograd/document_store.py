@@ -17,7 +17,7 @@ import apsw
 import apsw.sqlite_extra
 import numpy as np
 
-from retrograd.artifacts import fsync, storage_errors
+from retrograd.artifacts import from_json, fsync, storage_errors
 from retrograd.errors import ArtifactError, InputError, StorageError
 from retrograd.types import Corpus, Document
 
@@ -121,7 +121,7 @@ class DocumentStore:
 
 def _document(row: tuple[apsw.SQLiteValue, ...]) -> Document:
     key, title, text, metadata = map(str, row)
-    about = json.loads(metadata)
+    about = from_json(metadata)
     if not isinstance(about, dict):
         raise ValueError(f"metadata of document {key!r:.40} are no JSON object")
     return Document(key, text, title, about)
@@ -191,5 +191,5 @@ def _integrity(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (apsw.Error, ValueError, RecursionError) as error:
+    except (apsw.Error, ValueError) as error:
         raise ArtifactError(f"{path}: is damaged or no document store ({error})") from error

@@ -29,6 +29,7 @@ import numpy as np
 from retrograd.adapters.library import library
 from retrograd.adapters.source import Keys, Source, blocks, current, document_vectors, has_vectors, keys_of
 from retrograd.adapters.whole_file import replaced
+from retrograd.artifacts import from_json
 from retrograd.docid_table import DocidTable
 from retrograd.errors import ArtifactError, InputError
 from retrograd.system import System
@@ -167,7 +168,7 @@ def read_parquet(path: str | Path) -> Export:
 def _rows(table: Any) -> Rows:
     columns = {name: table.column(name).to_pylist() for name in ("id", "title", "text", "metadata")}
     documents = tuple(
-        Document(id, text, title, json.loads(metadata))
+        Document(id, text, title, from_json(metadata))
         for id, title, text, metadata in zip(*columns.values(), strict=True)
     )
     vectors, keys = None, None
@@ -202,7 +203,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         raise ArtifactError(f"{path}: no such file")
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            told = json.loads((file.schema_arrow.metadata or {}).get(NAMESPACE, b"{}"))
+            told = from_json((file.schema_arrow.metadata or {}).get(NAMESPACE, b"{}"))
             if told.get("format") != FORMAT:
                 raise InputError(f"is no export of this version (format {told.get('format')})", path=path)
             yield file, told

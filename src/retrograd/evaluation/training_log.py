@@ -6,13 +6,13 @@ resumed) counts once, as it was logged last.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from retrograd.artifacts import from_json
 from retrograd.errors import InputError
 
 
@@ -100,7 +100,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str, float, dict[tuple[str, str]
         raise InputError(f"cannot be read as a training log: {error}", path=path) from None
     for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
+            entry = from_json(line)
             named = _figures(entry)
             if named:
                 stage = str(entry["stage"])

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import tantivy
 
+from retrograd.artifacts import from_json
 from retrograd.errors import ArtifactError, StorageError
 from retrograd.indexes.later_terms import LaterTerms, Seen
 from retrograd.ops.words import analyzer, check_language, utf8
@@ -56,7 +57,7 @@ class LexicalIndex:
         index.register_tokenizer(_ANALYZER_PREFIX + language, self.analyzer)
         self._searcher = index.searcher()
         lengths = folder / LENGTHS
-        self.num_terms: int | None = json.loads(lengths.read_bytes()) if lengths.exists() else None
+        self.num_terms: int | None = from_json(lengths.read_bytes()) if lengths.exists() else None
         """Of all documents together; None in a folder of a version that did not count them."""
 
     @classmethod
@@ -220,7 +221,7 @@ def _lockable(folder: Path) -> Path:
 
 def _language_of(folder: Path) -> str:
     """The analyser's name in tantivy's own metadata says which language the folder was built for."""
-    schema = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["schema"]
+    schema = from_json((folder / "meta.json").read_text(encoding="utf-8"))["schema"]
     options = {entry["name"]: entry["options"] for entry in schema}
     return str(options["contents"]["indexing"]["tokenizer"]).removeprefix(_ANALYZER_PREFIX)
 

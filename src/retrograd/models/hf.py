@@ -7,7 +7,6 @@ Only names are mapped: the library that wrote the folder is not needed, and noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from retrograd.artifacts import array_to_text, text_to_array, write_bytes_atomic, write_json
+from retrograd.artifacts import array_to_text, from_json, text_to_array, write_bytes_atomic, write_json
 from retrograd.errors import ArtifactError
 from retrograd.models.blocks import BlockShape
 from retrograd.models.encoder_decoder import EncoderDecoderModel
@@ -159,7 +158,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 def _config(text: str) -> dict[str, Any]:
     try:
-        config = json.loads(text)
+        config = from_json(text)
     except ValueError as error:
         raise ArtifactError(f"config.json is not valid JSON ({error})") from None
     if not isinstance(config, dict) or config.get("model_type") not in ("t5", "mt5"):

@@ -6,7 +6,6 @@ weights (that import would pull in a second encoder library).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retrograd.artifacts import sha256_file
+from retrograd.artifacts import from_json, sha256_file
 from retrograd.errors import ArtifactError
 
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -55,7 +54,7 @@ class ModelFiles:
         """
         path = self.folder / FILES[2]
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            config = from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ArtifactError(f"{path}: not valid JSON ({error})") from None
         if not isinstance(config, dict) or config.get("model_type") != "bert":

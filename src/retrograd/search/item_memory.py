@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from retrograd.artifacts import array_to_text, text_to_array
+from retrograd.artifacts import array_to_text, from_json, text_to_array
 from retrograd.types import Corpus, History, State
 
 
@@ -79,7 +79,7 @@ def counts_from_state(state: State, row_of: Mapping[str, int]) -> np.ndarray:
 
 
 def _rows(state: State, row_of: Mapping[str, int]) -> np.ndarray:
-    ids = json.loads(array_to_text(state["items"]))
+    ids = from_json(array_to_text(state["items"]))
     return np.fromiter((row_of.get(item, -1) for item in ids), np.int64, len(ids))
 
 

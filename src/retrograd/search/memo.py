@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retrograd.artifacts import array_to_text, text_to_array
+from retrograd.artifacts import array_to_text, from_json, text_to_array
 from retrograd.data.examples import ExampleContext
 from retrograd.search.combine import Scorer
 from retrograd.search.parts import Parts
@@ -160,7 +160,7 @@ def from_state(state: State) -> Clicks:
     """Undo `to_state`; {} remembers nothing."""
     if not state:
         return {}
-    texts, documents = (json.loads(array_to_text(state[name])) for name in ("texts", "documents"))
+    texts, documents = (from_json(array_to_text(state[name])) for name in ("texts", "documents"))
     clicks: dict[str, dict[str, int]] = {text: {} for text in texts}
     for text, document, count in state["counts"].tolist():
         clicks[texts[text]][documents[document]] = count

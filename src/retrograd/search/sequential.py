@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retrograd.artifacts import array_to_text, text_to_array
+from retrograd.artifacts import array_to_text, from_json, text_to_array
 from retrograd.data.examples import ExampleContext
 from retrograd.data.sequences import pack
 from retrograd.search.learning import histories_of
@@ -45,7 +45,7 @@ class SequenceModelScores:
 
     def build(self, parts: Parts) -> NextItemSearcher:
         """Gather the vectors of the items there are now."""
-        known = json.loads(array_to_text(parts.counted(self.memory)["items"]))
+        known = from_json(array_to_text(parts.counted(self.memory)["items"]))
         vectors, has_vector = _item_vectors(parts, known)
         scores = StateScores(parts.model, vectors, has_vector)
         return NextItemSearcher(parts.corpus, scores, exclude_history=self.exclude_history)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from retrograd.artifacts import write_bytes_atomic
+from retrograd.artifacts import from_json, write_bytes_atomic
 from retrograd.errors import ArtifactError
 
 GENERATIONS = 2
@@ -88,14 +88,14 @@ def delete_checkpoints(folder: Path, from_stage: int = 0) -> None:
 def _read(path: Path) -> Checkpoint:
     try:
         with safe_open(str(path), framework="pt") as reader:
-            packed = json.loads((reader.metadata() or {})["checkpoint"])
+            packed = from_json((reader.metadata() or {})["checkpoint"])
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
         facts, digest = str(packed["facts"]), packed["sha256"]
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path}: is no sound checkpoint ({error})") from None
     if digest != _digest(tensors, facts):
         raise ArtifactError(f"{path}: is damaged (its sha256 does not match)")
-    return Checkpoint(tensors, json.loads(facts))
+    return Checkpoint(tensors, from_json(facts))
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

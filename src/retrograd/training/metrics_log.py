@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from retrograd.artifacts import storage_errors, write_bytes_atomic
+from retrograd.artifacts import from_json, storage_errors, write_bytes_atomic
 
 METRICS = "metrics.jsonl"
 
@@ -61,7 +61,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines(keepends=True):
         try:
-            value = json.loads(line) if line.endswith(b"\n") else None
+            value = from_json(line) if line.endswith(b"\n") else None
         except ValueError:
             value = None
         if not isinstance(value, dict) or not {"stage", "step"} <= value.keys():
