@@ -4,10 +4,12 @@ All sides decode the same T5-like network over the same ids; the sequences must 
 in the same order, with scores within 1e-3, or the run fails. Repetitions are interleaved and medians
 of process CPU time are compared, so that other work on the machine disturbs all alike. `products` is
 the time that torch takes for the search's float32 matrix products alone: what a loop without any
-other cost would take, encoder included.
+other cost would take, encoder included. Weights in fewer bits may answer otherwise: their agreement with
+float32 weights over `AGREEMENT_QUERIES` queries is reported instead.
 
     PYTHONPATH=src python benchmarks/decoding.py --threads 1 --repeats 7
     PYTHONPATH=src python benchmarks/decoding.py --network large --repeats 3
+    PYTHONPATH=src python benchmarks/decoding.py --precisions --repeats 5  # the compiled loop against itself
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ from retrograd.constraints import CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.models.encoder_decoder import EncoderDecoderModel
 from retrograd.models.hf import load_t5
-from retrograd.native import find
+from retrograd.native import PRECISIONS, find
+from retrograd.search.agreement import agreement_of_precision
 from retrograd.search.beam import BeamResult
 from retrograd.search.engine import engine_of, search_keys
+from retrograd.search.packing import native_decoder
 
 LEVELS, CODES, SPECIALS = 4, 256, 2
 WORDS = LEVELS * CODES + SPECIALS
@@ -48,6 +52,8 @@ CALLS = 10
 not that of a process that wakes up for one query."""
 GOALS = {(1, 10): 3.5, (1, 50): 4.0, (32, 10): 3.0, (32, 50): 8.0}
 """`generate` with a trie over the compiled loop, at least."""
+
+AGREEMENT_QUERIES = 64
 
 NETWORKS = {
     "small": {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 4, "num_heads": 4},
@@ -105,6 +111,11 @@ def allowed_by(trie: dict[int, Any]) -> Callable[[int, torch.Tensor], list[int]]
     return allowed
 
 
+def inputs_of(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+    """A collated batch without padding."""
+    return {"tokens": tokens, "where": torch.ones_like(tokens, dtype=torch.bool)}
+
+
 class Contest:
     """One catalogue, one pair of networks, and every way to decode."""
 
@@ -147,11 +158,28 @@ class Contest:
             )
 
     def search(self, tokens: torch.Tensor, width: int, engine: str) -> BeamResult:
-        """Our beam search: by `torch`, by `native`, or by `native:` and a processor target."""
-        inputs = {"tokens": tokens, "where": torch.ones_like(tokens, dtype=torch.bool)}
-        name, _, target = engine.partition(":")
+        """Our beam search: by `torch`, by `native`, or by `native:target:precision`, either part empty."""
+        name, target, precision = (*engine.split(":"), "", "")[:3]
         os.environ["RETROGRAD_NATIVE_TARGET"] = target
-        return search_keys(self.ours, inputs, self.trie, width=width, engine=name)
+        return search_keys(
+            self.ours,
+            inputs_of(tokens),
+            self.trie,
+            width=width,
+            engine=name,
+            precision=precision or "fp32",
+        )
+
+    def agreements(self, width: int) -> dict[str, dict[str, float]]:
+        """What each precision does to the first 10 answers, against float32 weights."""
+        inputs = inputs_of(self.queries(AGREEMENT_QUERIES, seed=4242))
+        found = {
+            name: vars(agreement_of_precision(self.ours, inputs, self.trie, name, width=width))
+            for name in PRECISIONS[1:]
+        }
+        return {
+            f"native::{name}": {n: round(v, 4) for n, v in values.items()} for name, values in found.items()
+        }
 
     def products(self, batch: int, width: int) -> Callable[[torch.Tensor], None]:
         """The matrix products of one search, and nothing else."""
@@ -181,6 +209,8 @@ class Contest:
         theirs, largest = self.generate(tokens, width, True), 0.0
         paths = theirs.sequences[:, 1:].view(batch, width, LEVELS)
         for engine in engines:
+            if is_rounded(engine):
+                continue
             ours = self.search(tokens, width, engine)
             if not torch.equal(paths, ours.paths):
                 raise SystemExit(f"{batch} x {width}: the rankings of {engine} differ")
@@ -194,13 +224,24 @@ class Contest:
         self, batch: int, width: int, repeats: int, engines: list[str]
     ) -> dict[str, tuple[float, float]]:
         """Median CPU and wall milliseconds of each way over interleaved repetitions."""
-        calls = max(1, CALLS // batch)
         ways: dict[str, Callable[[torch.Tensor], Any]] = {
             engine: functools.partial(self.search, width=width, engine=engine) for engine in engines
         }
-        ways["products"] = self.products(batch, width)
-        ways["generate_trie"] = lambda tokens: self.generate(tokens, width, True)
-        ways["generate_free"] = lambda tokens: self.generate(tokens, width, False)
+        return self.timed(ways | self.rivals(batch, width), batch, repeats)
+
+    def rivals(self, batch: int, width: int) -> dict[str, Callable[[torch.Tensor], Any]]:
+        """What the loops are compared with."""
+        return {
+            "products": self.products(batch, width),
+            "generate_trie": lambda tokens: self.generate(tokens, width, True),
+            "generate_free": lambda tokens: self.generate(tokens, width, False),
+        }
+
+    def timed(
+        self, ways: dict[str, Callable[[torch.Tensor], Any]], batch: int, repeats: int
+    ) -> dict[str, tuple[float, float]]:
+        """`measure` of any ways."""
+        calls = max(1, CALLS // batch)
         spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for repeat in range(repeats + 1):
             tokens = self.queries(batch, seed=repeat)
@@ -217,6 +258,11 @@ class Contest:
         }
 
 
+def is_rounded(engine: str) -> bool:
+    """Whether it keeps its weights in fewer bits."""
+    return engine.count(":") == 2
+
+
 def engines_here() -> list[str]:
     """The loops to compare, the compiled one first; its float32 target too where that is another."""
     library = find()
@@ -224,7 +270,7 @@ def engines_here() -> list[str]:
         return ["torch"]
     targets = list(library.targets)
     second = [f"native:{targets[1]}"] if targets[0] == "amx" else []
-    return ["native", *second, "torch"]
+    return ["native", *second, *(f"native::{name}" for name in PRECISIONS[1:]), "torch"]
 
 
 def row(contest: Contest, batch: int, width: int, repeats: int, network: str) -> dict[str, Any]:
@@ -246,12 +292,55 @@ def row(contest: Contest, batch: int, width: int, repeats: int, network: str) ->
         "times_the_products": {engine: round(cost[engine][0] / limit, 2) for engine in engines},
         "goal_over_trie": GOALS[batch, width] if network == "small" else "",
         "largest_score_gap": gap,
+        "agreement": contest.agreements(width) if "native" in engines else {},
     }
+
+
+def precision_row(contest: Contest, batch: int, width: int, repeats: int) -> dict[str, Any]:
+    """One line of the table of precisions: CPU time of float32 weights over that of each."""
+    engines = [engine for engine in engines_here() if engine == "native" or is_rounded(engine)]
+    cost = contest.timed(
+        {name: functools.partial(contest.search, width=width, engine=name) for name in engines},
+        batch,
+        repeats,
+    )
+    return {
+        "batch": batch,
+        "beam": width,
+        "cpu_ms": {name: round(times[0], 2) for name, times in cost.items()},
+        "over_fp32": {name: round(cost["native"][0] / cost[name][0], 2) for name in engines[1:]},
+        "agreement": contest.agreements(width),
+    }
+
+
+def precision_page(report: dict[str, Any]) -> str:
+    """The report of the precisions as a page."""
+    names = list(report["rows"][0]["over_fp32"])
+    head = ["batch x beam", *(f"fp32 / {name}" for name in names), *map(agreement_title, names)]
+    lines = [
+        [
+            f"{r['batch']} x {r['beam']}",
+            *r["over_fp32"].values(),
+            *map(agreement_text, r["agreement"].values()),
+        ]
+        for r in report["rows"]
+    ]
+    return page_of("# Weights in fewer bits", report, [head, ["---"] * len(head), *lines])
+
+
+def agreement_title(engine: str) -> str:
+    """Heading of the column that `agreement_text` fills."""
+    return f"{engine.split(':')[2]}: overlap / Kendall / score error at 10"
+
+
+def agreement_text(values: dict[str, float]) -> str:
+    """One cell."""
+    return f"{values['overlap']:.3f} / {values['kendall']:.3f} / {values['score_error']:.3f}"
 
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as a page."""
-    setting = "\n".join(f"- {name}: {value}" for name, value in report.items() if name != "rows")
+    rounded = list(report["rows"][0]["agreement"])
     engines = list(report["rows"][0]["over_trie"])
     columns = [
         "batch x beam",
@@ -260,15 +349,22 @@ def as_markdown(report: dict[str, Any]) -> str:
         *(f"{engine} / products" for engine in engines),
         "goal",
         "score gap",
+        *map(agreement_title, rounded),
     ]
     lines = [
         [f"{r['batch']} x {r['beam']}"]
         + [r[name][engine] for name in ("over_trie", "over_free", "times_the_products") for engine in engines]
         + [r["goal_over_trie"], f"{r['largest_score_gap']:.0e}"]
+        + [agreement_text(r["agreement"][name]) for name in rounded]
         for r in report["rows"]
     ]
-    table = [columns, ["---"] * len(columns), *lines]
     title = f"# Constrained decoding, {report['threads']} thread(s)"
+    return page_of(title, report, [columns, ["---"] * len(columns), *lines])
+
+
+def page_of(title: str, report: dict[str, Any], table: list[list[Any]]) -> str:
+    """A title, what the report says about its setting, and a table."""
+    setting = "\n".join(f"- {name}: {value}" for name, value in report.items() if name != "rows")
     body = "\n".join(f"| {' | '.join(map(str, line))} |" for line in table)
     return f"{title}\n\n{setting}\n\n{body}\n"
 
@@ -297,6 +393,7 @@ def main() -> None:
     parser.add_argument("--ids", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--precisions", action="store_true", help="only the compiled loop, at each precision")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -322,12 +419,22 @@ def main() -> None:
         "processor": processor(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "rows": [row(contest, batch, width, options.repeats, options.network) for batch, width in shapes],
+        "packed_mib": {
+            name: round(native_decoder(contest.ours, name).num_bytes / 2**20, 2)
+            for name in PRECISIONS
+            if not isinstance(find(), str)
+        },
     }
-    page = as_markdown(report)
+    if options.precisions:
+        report["rows"] = [precision_row(contest, *shape, options.repeats) for shape in shapes]
+    else:
+        report["rows"] = [row(contest, *shape, options.repeats, options.network) for shape in shapes]
+    page = precision_page(report) if options.precisions else as_markdown(report)
     print(page)
     options.out.mkdir(parents=True, exist_ok=True)
-    name = "" if options.network == "small" else f"-{options.network}"
+    name = ("-precisions" if options.precisions else "") + (
+        "" if options.network == "small" else f"-{options.network}"
+    )
     stem = options.out / f"decoding{name}-{date}-{options.threads}threads"
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     stem.with_suffix(".md").write_text(page)

@@ -57,3 +57,14 @@ def test_arrays_of_another_type_or_length_are_refused(table):
         NativeTrie(first_edge, token, key_of_node, level_start, np.ones(1 + len(token), bool))
     with pytest.raises(ValueError, match="breadth first"):
         NativeTrie(first_edge, token.astype(np.int32) - 9, key_of_node, level_start)
+
+
+@given(tables(), st.data())
+def test_children_whose_tokens_do_not_ascend_are_refused(table, data):
+    first_edge, token, key_of_node, level_start = arrays_of(table)
+    parents = [node for node in range(len(token)) if first_edge[node + 1] - first_edge[node] > 1]
+    if parents:
+        child = first_edge[data.draw(st.sampled_from(parents))] + 2
+        token[child] = token[child - 1]
+        with pytest.raises(ValueError, match="do not ascend"):
+            NativeTrie(first_edge, token, key_of_node, level_start)

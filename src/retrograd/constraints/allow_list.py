@@ -14,8 +14,21 @@ import torch
 from torch import Tensor
 
 from retrograd.constraints.csr_trie import CsrTrie
+from retrograd.constraints.live_trie import LiveTrie
 from retrograd.constraints.protocol import Children, follow, mask_of
 from retrograd.docid_table import DocidTable
+
+
+def trie_of(constraint: CsrTrie | AllowList) -> CsrTrie:
+    """The trie itself, or the one that an allow-list stands on.
+
+    Raises:
+        TypeError: that is a live trie.
+    """
+    trie = constraint.trie if isinstance(constraint, AllowList) else constraint
+    if isinstance(trie, LiveTrie):
+        raise TypeError("needs the nodes of one trie; build the allow-list on `merged().base`")
+    return trie
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,24 +39,28 @@ class AllowList:
     documents drops the forbidden one.
     """
 
-    trie: CsrTrie
+    trie: CsrTrie | LiveTrie
     live: Tensor
     """(N,) bool: nodes on the way to an allowed document."""
 
     @classmethod
     def from_documents(
-        cls, trie: CsrTrie, table: DocidTable, documents: Sequence[int] | np.ndarray
+        cls, trie: CsrTrie | LiveTrie, table: DocidTable, documents: Sequence[int] | np.ndarray
     ) -> AllowList:
-        """Keep the document rows given; none of them allows nothing.
+        """Keep the document rows given; none of them allows nothing. Takes time in the number of those,
+        not of the catalogue, once a table and a trie have been asked for the first time.
 
         Args:
-            table: the one the trie was built from.
+            table: the one the trie was built from, or whose keys the trie numbers by row.
         """
-        wanted = np.zeros(len(table.document_ids), bool)
-        wanted[np.asarray(documents, np.int64)] = True
-        keys = np.unique(table.pairs[wanted[table.pairs[:, 1]], 0])
+        rows = np.asarray(documents, np.int64)
+        keys, starts = table.by_document
+        count = starts[rows + 1] - starts[rows]
+        behind = np.repeat(starts[rows] - (np.cumsum(count) - count), count)
+        keys = keys[behind + np.arange(len(behind))]
         nodes = trie.node_of_key[torch.from_numpy(keys).to(trie.token.device)]
-        live = torch.zeros(trie.num_nodes, dtype=torch.bool, device=trie.token.device)
+        # numpy leaves pages of zeros to the system, which makes those that are written to
+        live = torch.from_numpy(np.zeros(trie.num_nodes, bool)).to(trie.token.device)
         for _ in range(table.depth + 1):
             live[nodes] = True
             nodes = trie.parent[nodes]

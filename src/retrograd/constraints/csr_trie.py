@@ -51,14 +51,22 @@ class CsrTrie:
     @classmethod
     def from_table(cls, table: DocidTable, device: str | torch.device = "cpu") -> CsrTrie:
         """The trie of all keys of a table. O(tokens) after sorting the keys."""
-        padded = table.padded
-        order = _sorted_rows(padded, table.level_sizes)
-        rows, lengths = padded[order], np.diff(table.offsets)[order]
+        return cls.from_keys(table.padded, table.level_sizes, device)
+
+    @classmethod
+    def from_keys(
+        cls, padded: np.ndarray, level_sizes: tuple[int, ...], device: str | torch.device = "cpu"
+    ) -> CsrTrie:
+        """The same of keys (n, L) int64 in any order, short ones padded with -1; at least one, none of them
+        twice or a prefix of another, which a `DocidTable` checks and this does not."""
+        order = _sorted_rows(padded, level_sizes)
+        rows = padded[order]
+        lengths = (rows >= 0).sum(axis=1)
         fresh = np.zeros(len(rows), bool)
         fresh[0] = True
         node = np.zeros(len(rows), np.int64)  # of each key at the depth reached so far
         tokens, parents, starts = [np.zeros(1, np.int64)], [], [0, 1]
-        for depth in range(table.depth):
+        for depth in range(len(level_sizes)):
             fresh[1:] |= rows[1:, depth] != rows[:-1, depth]
             opens = fresh & (lengths > depth)
             tokens.append(rows[opens, depth])
@@ -69,7 +77,7 @@ class CsrTrie:
         counts = np.bincount(np.concatenate(parents), minlength=starts[-1])
         key_of_node = np.full(starts[-1], -1, np.int32)
         key_of_node[node] = order
-        code = np.uint8 if max(table.level_sizes) <= 256 else np.int32
+        code = np.uint8 if max(level_sizes) <= 256 else np.int32
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
         return cls(
             first_edge=torch.from_numpy(first).to(device),
@@ -77,7 +85,7 @@ class CsrTrie:
             key_of_node=torch.from_numpy(key_of_node).to(device),
             leaves=torch.from_numpy(node.astype(np.int32)).to(device),
             level_start=tuple(starts),
-            vocab=max(table.level_sizes),
+            vocab=max(level_sizes),
         )
 
     @property
@@ -110,6 +118,43 @@ class CsrTrie:
         out = torch.full((self.num_nodes,), -1, dtype=torch.int64, device=self.leaves.device)
         out[self.leaves.long()] = torch.arange(len(self.leaves), device=self.leaves.device)
         return out
+
+    def keys(self) -> np.ndarray:
+        """(n, L) int64: the tokens of each key, by its row in the docid table; -1 behind its end."""
+        node, token = self.node_of_key.cpu().numpy(), self.token.cpu().numpy()
+        above, starts = self.parent.cpu().numpy(), np.asarray(self.level_start)
+        depth = np.searchsorted(starts, node, side="right") - 1
+        out = np.full((len(node), len(starts) - 2), -1, np.int64)
+        for column in reversed(range(out.shape[1])):
+            there = depth > column
+            out[there, column] = token[node[there]]
+            node = np.where(there, above[node], node)
+        return out
+
+    def walk(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far keys lead: the last node of each on its way (n,), and how many tokens that took (n,).
+
+        Args:
+            keys: (n, L) int64, padded with -1; they may end or leave the trie anywhere.
+        """
+        edges, token = self.first_edge.cpu().numpy(), self.token.cpu().numpy()
+        node, depth = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+        walking = np.arange(len(keys))
+        for column in keys.T:
+            walking = walking[column[walking] >= 0]
+            wanted = column[walking]
+            low, end = edges[node[walking]].astype(np.int64), edges[node[walking] + 1].astype(np.int64)
+            high = end
+            while (low < high).any():  # bisection among the children, all keys at once
+                middle = (low + high) // 2
+                below = (low < high) & (token[np.minimum(middle + 1, len(token) - 1)] < wanted)
+                low, high = np.where(below, middle + 1, low), np.where(below | (low >= high), high, middle)
+            there = low < end
+            there[there] = token[low[there] + 1] == wanted[there]
+            walking = walking[there]
+            node[walking] = low[there] + 1
+            depth[walking] += 1
+        return node, depth
 
     def start(self, batch: int) -> Tensor:
         """(batch,) int64, all at the root."""

@@ -6,12 +6,13 @@ not built, `library.find` says why, and search runs in torch.
 
 from __future__ import annotations
 
-from retrograd.native.decoder import DecoderShape, DecoderWeights, Found, NativeDecoder
+from retrograd.native.decoder import DecoderShape, DecoderWeights, Found, NativeDecoder, check_precision
 from retrograd.native.encoder import EncoderShape, EncoderWeights, NativeEncoder
-from retrograd.native.library import Library, find
+from retrograd.native.library import PRECISIONS, Library, find
 from retrograd.native.trie import NativeTrie
 
 __all__ = [
+    "PRECISIONS",
     "DecoderShape",
     "DecoderWeights",
     "EncoderShape",
@@ -21,5 +22,6 @@ __all__ = [
     "NativeDecoder",
     "NativeEncoder",
     "NativeTrie",
+    "check_precision",
     "find",
 ]

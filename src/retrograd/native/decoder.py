@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrograd.native.arrays import checked
-from retrograd.native.library import LAYER_MATRICES, AnswersStructure, Library, RequestStructure
+from retrograd.native.library import LAYER_MATRICES, PRECISIONS, AnswersStructure, Library, RequestStructure
 from retrograd.native.pointers import Pointers
 from retrograd.native.trie import NativeTrie
 
@@ -110,22 +110,39 @@ class Found(NamedTuple):
     """(B, w, L) float32, 0 behind the end of a key."""
 
 
+def check_precision(precision: str) -> None:
+    """ValueError unless it is one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}; choose one of {', '.join(PRECISIONS)}")
+
+
 class NativeDecoder:
     """Weights packed for this processor; searches may run in several threads at once.
 
     Args:
         target: a processor target of the library; None is its best.
+        precision: what matrices and tables are kept in: `fp32`, `bf16`, or `int8` with one step for each
+            column of a matrix and each row of a table. Sums are floats at any of them.
 
     Raises:
-        TypeError, ValueError: an array of another type or shape than `shape` gives.
+        TypeError, ValueError: an array of another type or shape than `shape` gives, or no such precision.
     """
 
     def __init__(
-        self, library: Library, shape: DecoderShape, weights: DecoderWeights, target: str | None = None
+        self,
+        library: Library,
+        shape: DecoderShape,
+        weights: DecoderWeights,
+        target: str | None = None,
+        *,
+        precision: str = "fp32",
     ) -> None:
-        self.shape = shape
-        self._packed = library.pack(_structure_of(shape, weights).value, target)
-        self.target = self._packed.target
+        check_precision(precision)
+        self.shape, self.precision = shape, precision
+        pointers = _structure_of(shape, weights)
+        pointers.value.precision = PRECISIONS.index(precision)
+        self._packed = library.pack(pointers.value, target)
+        self.target, self.num_bytes = self._packed.target, self._packed.num_bytes
 
     def search(
         self,

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from retrograd.native.build import LIBRARY
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the structures below; a library of another one is not used."""
+
+PRECISIONS = ("fp32", "bf16", "int8")
+"""What weights can be kept in, in the order of the core's constants."""
 
 LAYER_MATRICES = (
     "own_norm", "qkv", "own_out", "cross_norm", "query", "key_value", "cross_out",
@@ -35,6 +38,7 @@ class ModelStructure(Structure):
         *((name, c_int32) for name in ("width", "num_layers", "heads", "head_width")),
         *((name, c_int32) for name in ("feed_forward", "gated", "depth")),
         *((name, c_float) for name in ("epsilon", "output_scale")),
+        ("precision", c_int32),
         ("table_rows", c_int64),
         *((name, c_void_p) for name in ("level_sizes", "level_rows", "begin", "embedding", "output")),
         *((name, c_void_p) for name in ("final_norm", "position_bias")),
@@ -43,16 +47,14 @@ class ModelStructure(Structure):
 
 
 class TrieStructure(Structure):
-    """Arrays of a trie."""
+    """Arrays of a trie and of what is grafted onto it."""
 
     _fields_ = (
-        ("num_nodes", c_int64),
-        ("num_keys", c_int64),
-        ("first_edge", c_void_p),
-        ("token", c_void_p),
-        ("token_bytes", c_int32),
-        ("key_of_node", c_void_p),
-        ("live", c_void_p),
+        *((name, c_int64) for name in ("num_nodes", "num_keys", "base_nodes")),
+        *((name, c_void_p) for name in ("first_edge", "token")),
+        *((name, c_int32) for name in ("token_bytes", "num_grafted")),
+        *((name, c_void_p) for name in ("key_of_node", "live")),
+        *((name, c_void_p) for name in ("graft_edge", "graft_token", "graft_key", "graft_live")),
     )
 
 
@@ -98,6 +100,7 @@ class Library:
             ("name", c_char_p, [c_void_p]),
             ("create", c_void_p, [c_void_p, POINTER(ModelStructure)]),
             ("destroy", None, [c_void_p, c_void_p]),
+            ("bytes", c_int64, [c_void_p, c_void_p]),
             (
                 "search",
                 c_int,
@@ -148,6 +151,8 @@ class Packed:
         if not self._handle:
             raise MemoryError("no memory for the packed weights")
         weakref.finalize(self, functions.retrograd_destroy, engine, self._handle)
+        self.num_bytes: int = functions.retrograd_bytes(engine, self._handle)
+        """Memory of the weights and of what was computed from them beforehand."""
 
     def search(self, trie: TrieStructure, request: RequestStructure, answers: AnswersStructure) -> None:
         """Fill the answers."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from retrograd.constraints import AllowList, CsrTrie
+from retrograd.constraints import AllowList, CsrTrie, trie_of
 from retrograd.models.inputs import Memory
 from retrograd.search.beam import BeamResult, Prior, check_normalise, child_scores, first_best, joined
 from retrograd.search.score_all import spelt
@@ -60,7 +60,7 @@ def best_first(
     if normalise == "none" and prior is None:
         raise ValueError("raw logits bound nothing: give a prior, or normalise by 'level' or 'children'")
     memory = model.encode(inputs)
-    trie = constraint.trie if isinstance(constraint, AllowList) else constraint
+    trie = trie_of(constraint)
     results, exact = [], []
     for query in range(len(memory.states)):
         one = Memory(memory.states[query : query + 1], memory.where[query : query + 1])

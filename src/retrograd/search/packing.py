@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor
 
-from retrograd.constraints import AllowList, Constraint, CsrTrie
+from retrograd.constraints import AllowList, Constraint, CsrTrie, LiveTrie
 from retrograd.errors import InputError
 from retrograd.models.blocks import Attention, BlockShape, CrossAttention, FeedForward
 from retrograd.models.encoder_decoder import EncoderDecoderModel
@@ -33,7 +33,9 @@ from retrograd.native import (
 )
 
 Native = TypeVar("Native")
-_packed: WeakKeyDictionary[Any, tuple[tuple[object, ...], Any]] = WeakKeyDictionary()
+_packed: WeakKeyDictionary[Any, dict[tuple[str, str], tuple[tuple[object, ...], Any]]] = WeakKeyDictionary()
+"""Owner -> target and precision -> a version of its weights, and those packed."""
+
 _tries: WeakKeyDictionary[Any, NativeTrie] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -51,7 +53,7 @@ def target_of(library: Library) -> str:
     return asked or next(iter(library.targets))
 
 
-def native_decoder(model: EncoderDecoderModel) -> NativeDecoder:
+def native_decoder(model: EncoderDecoderModel, precision: str = "fp32") -> NativeDecoder:
     """The decoder's weights, packed; packed again after one of them has changed."""
     parts = [part for layer in model.decoder.layers() for part in layer]
     tables = [model.begin, model.embedding, model.output, model.decoder.norm.weight]
@@ -59,9 +61,9 @@ def native_decoder(model: EncoderDecoderModel) -> NativeDecoder:
     tables.append(None if positions is None else positions.weight)
 
     def pack(library: Library, target: str) -> NativeDecoder:
-        return NativeDecoder(library, shape_of(model), weights_of(model), target)
+        return NativeDecoder(library, shape_of(model), weights_of(model), target, precision=precision)
 
-    return _kept(model, parts, tables, pack)
+    return _kept(model, parts, tables, pack, precision)
 
 
 def native_encoder(encoder: TokenEncoder) -> NativeEncoder:
@@ -75,7 +77,13 @@ def native_encoder(encoder: TokenEncoder) -> NativeEncoder:
     return _kept(encoder, parts, [encoder.embedding, stack.norm.weight], pack)
 
 
-def _kept(owner: Any, parts: list[Any], tables: list[Any], pack: Callable[[Library, str], Native]) -> Native:
+def _kept(
+    owner: Any,
+    parts: list[Any],
+    tables: list[Any],
+    pack: Callable[[Library, str], Native],
+    precision: str = "fp32",
+) -> Native:
     """What was packed for `owner`, as long as none of its weights has changed."""
     library = find()
     assert isinstance(library, Library), "asked for only where there is one"
@@ -84,11 +92,12 @@ def _kept(owner: Any, parts: list[Any], tables: list[Any], pack: Callable[[Libra
     for part in parts:
         weights += [part.norm.weight, *part._parameters.values()]
     # a write through `.data` leaves no trace in a version; nothing here makes one
-    version = (target, *((weight.data_ptr(), _version(weight)) for weight in weights))
+    version = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
     with _lock:
-        kept = _packed.get(owner)
+        ways = _packed.setdefault(owner, {})
+        kept = ways.get((target, precision))
         if kept is None or kept[0] != version:
-            kept = _packed[owner] = version, pack(library, target)
+            kept = ways[target, precision] = version, pack(library, target)
         found: Native = kept[1]
         return found
 
@@ -100,14 +109,36 @@ def _version(tensor: Tensor) -> object:
 def native_trie(constraint: Constraint) -> NativeTrie:
     """The constraint's arrays, checked; kept as long as the constraint lives."""
     with _lock:
-        kept = _tries.get(constraint)
-        if kept is None:
-            trie = constraint.trie if isinstance(constraint, AllowList) else constraint
-            assert isinstance(trie, CsrTrie), "asked for only where it is one"
-            live = constraint.live.numpy() if isinstance(constraint, AllowList) else None
-            edges, tokens, keys = (array.numpy() for array in (trie.first_edge, trie.token, trie.key_of_node))
-            kept = _tries[constraint] = NativeTrie(edges, tokens, keys, trie.level_start, live)
-        return kept
+        return _native_trie(constraint)
+
+
+def _native_trie(constraint: Constraint) -> NativeTrie:
+    """An allow-list shares the trie it stands on, and a live trie the large one: each is checked once."""
+    kept = _tries.get(constraint)
+    if kept is None:
+        if isinstance(constraint, AllowList):
+            kept = _native_trie(constraint.trie).filtered(constraint.live.numpy())
+        elif isinstance(constraint, LiveTrie):
+            kept = _native_live_trie(constraint)
+        else:
+            assert isinstance(constraint, CsrTrie), "asked for only where it is one"
+            kept = _checked_trie(constraint)
+        _tries[constraint] = kept
+    return kept
+
+
+def _native_live_trie(trie: LiveTrie) -> NativeTrie:
+    large = _native_trie(trie.base)
+    live = None if trie.live is None else trie.live.numpy()
+    keys = None if trie.key_of_node is None else trie.key_of_node.numpy()
+    if trie.graft is not None:
+        return large.grafted(_checked_trie(trie.graft), trie.num_points, live, keys)
+    return large.changed(live, keys)
+
+
+def _checked_trie(trie: CsrTrie) -> NativeTrie:
+    edges, tokens, keys = (array.numpy() for array in (trie.first_edge, trie.token, trie.key_of_node))
+    return NativeTrie(edges, tokens, keys, trie.level_start)
 
 
 def _sizes(shape: BlockShape) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from retrograd.constraints import AllowList, Children, CsrTrie
+from retrograd.constraints import AllowList, Children, CsrTrie, trie_of
 from retrograd.ops.gumbel import gumbel_noise
 from retrograd.search.beam import BeamResult, check_normalise, child_scores, first_best, padded_rows
 
@@ -104,7 +104,7 @@ class _Left:
     """What is left to draw: the nodes of each query below which every key was drawn."""
 
     def __init__(self, constraint: CsrTrie | AllowList, batch: int) -> None:
-        self.trie = constraint.trie if isinstance(constraint, AllowList) else constraint
+        self.trie = trie_of(constraint)
         live = constraint.is_end(torch.arange(self.trie.num_nodes, device=self.trie.token.device))
         self._keys_below = live.long()
         starts = self.trie.level_start

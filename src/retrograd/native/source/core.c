@@ -12,6 +12,7 @@
 #include "vector.h"
 
 #include "buffer.c"
+#include "precision.c"
 #include "finish.c"
 #ifdef __AMX_BF16__
 #include "matrix_amx.c"
@@ -21,6 +22,7 @@
 #include "model.c"
 #include "workspace.c"
 #include "share.c"
+#include "trie.c"
 #include "block.h"
 #include "memory.c"
 #include "decoder.c"
@@ -33,4 +35,4 @@
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
-const Engine NAMED(TARGET) = {TEXT(TARGET), create, destroy, search, encode};
+const Engine NAMED(TARGET) = {TEXT(TARGET), create, destroy, search, encode, packed_bytes_of};

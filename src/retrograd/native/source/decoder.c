@@ -16,20 +16,17 @@ static void norm_factors(const Block *block, int first, int count, float *scale)
             block->states + (size_t)(first + at) * model->width, model->width, model->epsilon);
 }
 
-static const float *token_state(const Block *block, int row)
-{
-    const Model *model = block->model;
-    if (block->level == 0)
-        return model->begin;
-    return model->embedding
-           + (model->level_rows[block->level - 1] + block->row_token[row]) * (int64_t)model->width;
-}
-
 static void read_tokens(const Block *block, int first, int count)
 {
-    const int width = block->model->width;
-    for (int row = first; row < first + count; row++)
-        memcpy(block->states + (size_t)row * width, token_state(block, row), width * sizeof(float));
+    const Model *model = block->model;
+    for (int row = first; row < first + count; row++) {
+        float *to = block->states + (size_t)row * model->width;
+        if (block->level == 0)
+            memcpy(to, model->begin, model->width * sizeof *to);
+        else
+            copy_row(model->precision, &model->embedding,
+                     model->level_rows[block->level - 1] + block->row_token[row], to);
+    }
 }
 
 /* Layer 0's queries, keys and values, which depend on the token only. */

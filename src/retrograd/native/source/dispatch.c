@@ -7,7 +7,7 @@
 #include "native.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 extern const Engine engine_plain;
 #ifdef HAVE_AVX2
@@ -91,6 +91,11 @@ EXPORT int retrograd_search(
     const Engine *engine, Model *model, const Trie *trie, const Request *request, const Answers *answers)
 {
     return engine->search(model, trie, request, answers);
+}
+
+EXPORT int64_t retrograd_bytes(const Engine *engine, const Model *model)
+{
+    return engine->bytes(model);
 }
 
 EXPORT int retrograd_encode(const Engine *engine, Model *model, const Texts *texts)

@@ -28,8 +28,8 @@ static int read_texts(Encoding *encoding)
         for (int64_t slot = 0; slot < texts->slots; slot++) {
             if (!texts->where[from + slot])
                 continue;
-            memcpy(block->states + (size_t)block->rows * d,
-                   block->model->embedding + texts->tokens[from + slot] * d, d * sizeof(float));
+            copy_row(block->model->precision, &block->model->embedding, texts->tokens[from + slot],
+                     block->states + (size_t)block->rows * d);
             encoding->place[block->rows++] = slot;
         }
     }

@@ -10,11 +10,10 @@
 #define BLOCK 32
 #define TILE_ITEMS (TILE_SIDE * BLOCK)
 
-typedef uint16_t Half;
-
 typedef struct {
-    int inner, columns;
-    float *panels;
+    int inner, columns, precision;
+    void *panels;
+    const float *step; /* unused: steps are in the numbers */
 } Matrix;
 
 typedef struct __attribute__((aligned(64))) {
@@ -51,6 +50,13 @@ static size_t padded_to(size_t count, size_t step)
 static size_t packed_size(int inner, int columns)
 {
     return padded_to(columns, PANEL) * padded_to(inner, BLOCK);
+}
+
+/* Bytes of a packed matrix of weights: rounded weights stand here at float precision, as all numbers do. */
+static size_t packed_bytes(int precision, int inner, int columns)
+{
+    (void)precision;
+    return packed_size(inner, columns) * sizeof(float);
 }
 
 /* Room for the split left side of a product. */
@@ -92,16 +98,19 @@ static void pack_pair(Half *tiles, const float *even, const float *odd)
     }
 }
 
-static void read_row(float *to, const float *from, int count, ptrdiff_t step, float factor)
+INLINE void read_row(
+    const int precision, float *to, const float *from, int count, ptrdiff_t column_step, float factor, const float *step)
 {
     for (int column = 0; column < PANEL; column++)
-        to[column] = column < count ? from[column * step] * factor : 0.0f;
+        to[column] = column < count ? rounded(precision, from[column * column_step] * factor,
+                                              step ? step[column] : 1.0f)
+                                    : 0.0f;
 }
 
 /* Packs (inner, columns) values that stand `row_step` and `column_step` apart, row `r` times `factor[r]`. */
-static Matrix pack(
-    float *panels, const float *values, int inner, int columns, ptrdiff_t row_step, ptrdiff_t column_step,
-    const float *factor)
+INLINE Matrix pack_as(
+    const int precision, void *panels, const float *values, int inner, int columns, ptrdiff_t row_step,
+    ptrdiff_t column_step, const float *factor, const float *step)
 {
     const int places = padded_to(inner, BLOCK);
     float pair[2][PANEL];
@@ -110,13 +119,28 @@ static Matrix pack(
         for (int place = 0; place < places; place += 2) {
             for (int odd = 0; odd < 2; odd++) {
                 const int row = place + odd, count = row < inner ? columns - first : 0;
-                read_row(pair[odd], values + row * row_step + first * column_step, count, column_step,
-                         factor && row < inner ? factor[row] : 1.0f);
+                read_row(precision, pair[odd], values + row * row_step + first * column_step, count, column_step,
+                         factor && row < inner ? factor[row] : 1.0f, step ? step + first : NULL);
             }
             pack_pair(to, pair[0], pair[1]);
             to += (place + 2) % BLOCK ? BLOCK : BLOCK + 3 * TILE_ITEMS;
         }
-    return (Matrix){inner, columns, panels};
+    return (Matrix){inner, columns, precision, panels, NULL};
+}
+
+static Matrix pack(
+    float *panels, const float *values, int inner, int columns, ptrdiff_t row_step, ptrdiff_t column_step,
+    const float *factor)
+{
+    return pack_as(PRECISION_FLOAT, panels, values, inner, columns, row_step, column_step, factor, NULL);
+}
+
+/* The same at any precision; `step` (columns) of bytes, else NULL. */
+static Matrix pack_weights(
+    int precision, void *panels, const float *values, int inner, int columns, ptrdiff_t row_step,
+    ptrdiff_t column_step, const float *factor, const float *step)
+{
+    return pack_as(precision, panels, values, inner, columns, row_step, column_step, factor, step);
 }
 
 /* 16 bfloat16 as float. */

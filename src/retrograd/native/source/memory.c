@@ -37,15 +37,28 @@ static size_t cross_floats(const Block *block, int slots)
     return model->heads * (packed_size(model->head_width, slots) + packed_size(slots, model->head_width));
 }
 
+/* A layer's query matrix as floats: (d, I). */
+static const float *query_rows(const Block *block, const Layer *layer)
+{
+    const Model *model = block->model;
+    float *to = block->space->unpacked.data;
+    if (model->precision == PRECISION_FLOAT)
+        return layer->raw_query.items;
+    for (int row = 0; row < model->width; row++)
+        copy_row(model->precision, &layer->raw_query, row, to + (size_t)row * model->inner);
+    return to;
+}
+
 /* `both` (slots, 2 I) keys and values -> two packed matrices, both norms and projections included. */
 static float *fold(Block *block, const Layer *layer, const float *both, int slots, Matrix *into, float *to)
 {
     const Model *model = block->model;
     const int d = model->width, k = model->head_width, inner = model->inner, columns = model->heads * slots;
     float *product = block->space->inner.data, *keys = block->space->mixed.data;
+    const float *query = query_rows(block, layer);
     for (int head = 0; head < model->heads; head++) {
         const Matrix key = pack(keys, both + head * k, k, slots, 1, 2 * inner, NULL);
-        multiply(split_of(block), d, layer->raw_query + head * k, inner, &key, product + head * slots, columns, NULL, STORE);
+        multiply(split_of(block), d, query + head * k, inner, &key, product + head * slots, columns, NULL, STORE);
     }
     into[0] = pack(to, product, d, columns, columns, 1, NULL);
     to += packed_size(d, columns);
@@ -116,6 +129,7 @@ static int project_memory(Block *block)
     if (!block->cross || !to || !real || !both
         || !reserve(&space->inner, (size_t)columns * model->width, sizeof(float))
         || !reserve(&space->mixed, packed_size(model->head_width, most), sizeof(float))
+        || !reserve(&space->unpacked, block->folded ? (size_t)model->width * model->inner : 0, sizeof(float))
         || !reserve_left(&space->split, largest_int(model->width, most), model->width))
         return STATUS_NO_MEMORY;
     for (int query = 0; query < block->count; query++) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum { NORMALISE_LEVEL = 0, NORMALISE_CHILDREN = 1, NORMALISE_NONE = 2 };
+enum { PRECISION_FLOAT = 0, PRECISION_BFLOAT16 = 1, PRECISION_INT8 = 2 };
 enum { STATUS_DONE = 0, STATUS_NO_MEMORY = 1 };
 
 /* One layer: root-mean-square norm weights (d) and matrices (inputs, outputs). In an encoder those of
@@ -31,6 +32,7 @@ typedef struct {
 typedef struct {
     int32_t width, num_layers, heads, head_width, feed_forward, gated, depth;
     float epsilon, output_scale;
+    int32_t precision; /* that the weights are kept in */
     int64_t table_rows;
     const int32_t *level_sizes; /* (L) tokens of each level */
     const int64_t *level_rows; /* (L) row of a level's token 0 in the tables */
@@ -42,14 +44,20 @@ typedef struct {
     const LayerWeights *layers;
 } ModelWeights;
 
-/* Nodes breadth first: edge e leads to node e + 1. */
+/* A base of M nodes breadth first: edge e leads to node e + 1. What joined since is a small trie of its
+   own, of D nodes: its first A nodes below the root stand for nodes of the base, whose numbers are their
+   tokens, ascending; each node behind them is node M + (its number - 1 - A) of the whole. */
 typedef struct {
-    int64_t num_nodes, num_keys;
-    const int32_t *first_edge; /* (N + 1) */
-    const void *token; /* (N) uint8 or int32: what leads to a node */
+    int64_t num_nodes, num_keys, base_nodes; /* N = M + D - 1 - A, or M where nothing joined */
+    const int32_t *first_edge; /* (M + 1) */
+    const void *token; /* (M) uint8 or int32: what leads to a node */
     int32_t token_bytes;
-    const int32_t *key_of_node; /* (N) -1 at inner nodes */
-    const uint8_t *live; /* (N) 0 where nobody may go; or NULL */
+    int32_t num_grafted; /* A */
+    const int32_t *key_of_node; /* (M) -1 at inner nodes */
+    const uint8_t *live; /* (M) 0 where nobody may go; or NULL */
+    const int32_t *graft_edge; /* (D + 1) */
+    const int32_t *graft_token, *graft_key; /* (D) */
+    const uint8_t *graft_live; /* (D) or NULL */
 } Trie;
 
 typedef struct {
@@ -88,6 +96,7 @@ typedef struct {
     void (*destroy)(Model *model);
     int (*search)(Model *model, const Trie *trie, const Request *request, const Answers *answers);
     int (*encode)(Model *model, const Texts *texts);
+    int64_t (*bytes)(const Model *model); /* of the packed weights */
 } Engine;
 
 #endif

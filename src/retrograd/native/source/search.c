@@ -42,9 +42,8 @@ static int reserve_block(Block *block)
 /* One beam per query, at the root. */
 static void start_beams(Block *block)
 {
-    const uint8_t *live = block->trie->live;
     block->level = 0;
-    block->rows = live && !live[0] ? 0 : block->count;
+    block->rows = is_live(block->trie, 0) ? block->count : 0;
     for (int query = 0; query < block->count; query++) {
         const int64_t slot = (int64_t)query * block->width;
         block->beams[query] = block->rows ? 1 : 0;
@@ -67,7 +66,7 @@ static void grow_rows(Block *block)
         memcpy(parent_row, block->row + first, block->width * sizeof *parent_row);
         for (int beam = 0; beam < block->beams[query]; beam++) {
             const int64_t slot = first + beam;
-            if (block->trie->key_of_node[block->node[slot]] >= 0) {
+            if (key_of(block->trie, block->node[slot]) >= 0) {
                 block->row[slot] = -1;
                 continue;
             }
@@ -113,11 +112,11 @@ static void write_answers(const Block *block, int query)
     const int64_t first = (int64_t)query * block->width;
     int found = 0;
     for (int beam = 0; beam < block->beams[query]; beam++)
-        if (block->trie->key_of_node[block->node[first + beam]] >= 0)
+        if (key_of(block->trie, block->node[first + beam]) >= 0)
             ranked[found++] = (Ranked){block->score[first + beam], beam};
     qsort(ranked, found, sizeof *ranked, by_score);
     for (int at = 0; at < found; at++) {
-        block->answers->keys[out + at] = block->trie->key_of_node[block->node[first + ranked[at].beam]];
+        block->answers->keys[out + at] = key_of(block->trie, block->node[first + ranked[at].beam]);
         block->answers->scores[out + at] = ranked[at].score;
         write_path(block, query, ranked[at].beam, block->answers->paths + (out + at) * depth,
                    block->answers->steps + (out + at) * depth);

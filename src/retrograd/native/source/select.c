@@ -96,39 +96,34 @@ static void offer_done(const Block *block, Choice *choice, int query, int beam)
         keep(choice, (Candidate){{value, 0}, beam, -1, block->node[slot], score, 0.0f});
 }
 
-INLINE int32_t token_of(const Trie *trie, int64_t node)
-{
-    return trie->token_bytes == 1 ? ((const uint8_t *)trie->token)[node] : ((const int32_t *)trie->token)[node];
-}
-
-/* Steps of `count` children from their logits, which stand in child order. */
+/* Steps of children from their logits, which stand in child order. */
 static void offer_children(
-    const Block *block, Choice *choice, int query, int beam, int64_t child, int count, const float *logit,
+    const Block *block, Choice *choice, int query, int beam, const Children *children, const float *logit,
     float mass)
 {
     const Trie *trie = block->trie;
     const float before = block->score[(int64_t)query * block->width + beam];
     const float *prior = block->request->prior;
     if (prior)
-        prior += (block->first + query) * trie->num_nodes + child;
-    for (int at = 0; at < count; at++) {
+        prior += (block->first + query) * trie->num_nodes;
+    for (int at = 0; at < children->count; at++) {
+        const int64_t child = child_at(children, at);
         const float step = logit[at] - mass, score = before + step;
-        const float value = prior ? score + prior[at] : score;
-        if (is_wanted(choice, value) && (!trie->live || trie->live[child + at]))
-            keep(choice, (Candidate){{value, 0}, beam, token_of(trie, child + at), (int32_t)(child + at),
-                                     score, step});
+        const float value = prior ? score + prior[child] : score;
+        if (is_wanted(choice, value) && is_live(trie, child))
+            keep(choice, (Candidate){{value, 0}, beam, token_of(trie, child), (int32_t)child, score, step});
     }
 }
 
 /* The log-mass that a step is measured against, over the children that may be taken. */
-static float children_mass(const Block *block, int64_t child, int count, const float *logit, float *own)
+static float children_mass(const Block *block, const Children *children, const float *logit, float *own)
 {
-    const uint8_t *live = block->trie->live;
+    const Trie *trie = block->trie;
     int real = 0;
-    if (!live)
-        return log_sum(logit, count);
-    for (int at = 0; at < count; at++)
-        if (live[child + at])
+    if (!trie->live && !trie->graft_live)
+        return log_sum(logit, children->count);
+    for (int at = 0; at < children->count; at++)
+        if (is_live(trie, child_at(children, at)))
             own[real++] = logit[at];
     return real ? log_sum(own, real) : 0.0f;
 }
@@ -144,22 +139,34 @@ static void level_logits(const Block *block, int first, int count, float *to)
 }
 
 /* Logits of a row's children without those of the rest of the level. */
-static void few_logits(const Block *block, int row, int64_t child, int count, float *to)
+static void few_logits(const Block *block, int row, const Children *children, float *to)
 {
     const Model *model = block->model;
     const float *state = block->states + (size_t)row * model->width;
-    float scale;
+    float scale, *own = block->space->unpacked.data;
     norm_factors(block, row, 1, &scale);
-    for (int at = 0; at < count; at++) {
-        const int64_t token = model->level_rows[block->level] + token_of(block->trie, child + at);
-        to[at] = scale * dot(state, model->output + token * model->width, model->width);
+    for (int at = 0; at < children->count; at++) {
+        const int64_t token = model->level_rows[block->level] + token_of(block->trie, child_at(children, at));
+        const float *output = own;
+        if (model->precision == PRECISION_FLOAT)
+            output = (const float *)model->output.items + token * model->width;
+        else
+            copy_row(model->precision, &model->output, token, own);
+        to[at] = scale * dot(state, output, model->width);
     }
 }
 
-static void gather(const Trie *trie, int64_t child, int count, const float *logits, float *to)
+static void gather(const Trie *trie, const Children *children, const float *logits, float *to)
 {
+    const int count = children->count;
+    if (!children->nodes && children->first + count <= trie->base_nodes && trie->token_bytes == 1) {
+        const uint8_t *token = (const uint8_t *)trie->token + children->first;
+        for (int at = 0; at < count; at++)
+            to[at] = logits[token[at]];
+        return;
+    }
     for (int at = 0; at < count; at++)
-        to[at] = logits[token_of(trie, child + at)];
+        to[at] = logits[token_of(trie, child_at(children, at))];
 }
 
 /* Offers what follows one open beam. `chunk` holds the logits of some rows and is refilled here. */
@@ -167,13 +174,13 @@ static void expand_row(const Block *block, Choice *choice, int query, int beam, 
 {
     const Trie *trie = block->trie;
     const int64_t node = block->node[(int64_t)query * block->width + beam];
-    const int64_t child = trie->first_edge[node] + 1;
-    const int count = trie->first_edge[node + 1] + 1 - child, size = block->model->level_sizes[block->level];
+    const Children children = children_of(trie, node, block->space->merged.data);
+    const int count = children.count, size = block->model->level_sizes[block->level];
     const int normalise = block->request->normalise, room = LOGIT_ROWS;
     float *logits = block->space->logits.data, *own = block->space->child_logit.data;
     float mass = 0.0f;
     if (normalise != NORMALISE_LEVEL && 8 * (int64_t)count < size) {
-        few_logits(block, row, child, count, own);
+        few_logits(block, row, &children, own);
     } else {
         if (row >= chunk[1]) {
             chunk[0] = row;
@@ -181,13 +188,13 @@ static void expand_row(const Block *block, Choice *choice, int query, int beam, 
             level_logits(block, row, chunk[1] - row, logits);
         }
         logits += (size_t)(row - chunk[0]) * size;
-        gather(trie, child, count, logits, own);
+        gather(trie, &children, logits, own);
         if (normalise == NORMALISE_LEVEL)
             mass = log_sum(logits, size);
     }
     if (normalise == NORMALISE_CHILDREN && count)
-        mass = children_mass(block, child, count, own, own + count);
-    offer_children(block, choice, query, beam, child, count, own, mass);
+        mass = children_mass(block, &children, own, own + count);
+    offer_children(block, choice, query, beam, &children, own, mass);
 }
 
 /* What was chosen becomes the query's beams of the next level. */
@@ -219,7 +226,9 @@ static int reserve_choice(Block *block, Choice *choice)
     const int ready = choice->heap && choice->kept
                       && reserve_left(&block->space->split, LOGIT_ROWS, block->model->width)
                       && reserve(&block->space->logits, (size_t)rows * size, sizeof(float))
-                      && reserve(&block->space->child_logit, 2 * (size_t)size, sizeof(float));
+                      && reserve(&block->space->child_logit, 2 * (size_t)size, sizeof(float))
+                      && reserve(&block->space->unpacked, block->model->width, sizeof(float))
+                      && reserve(&block->space->merged, size, sizeof(int32_t));
     return ready ? STATUS_DONE : STATUS_NO_MEMORY;
 }
 

@@ -11,9 +11,9 @@ struct Workspace {
             Buffer cross, cross_at, memory, both; /* of memory slots */
             Buffer score, node, row, count, parent, token, step; /* of beams */
             Buffer ancestor, other_ancestor, row_token, row_query; /* of rows */
-            Buffer heap, kept, child_logit, past_of, parent_row, ranked, past_at, past_rows;
+            Buffer heap, kept, child_logit, past_of, parent_row, ranked, past_at, past_rows, unpacked, merged;
         };
-        Buffer all[30];
+        Buffer all[32];
     };
     Buffer *past; /* (L) keys and values of each level's rows */
     int depth;
