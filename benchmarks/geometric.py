@@ -6,8 +6,9 @@
 `ablation`: gradient path x weight sharing x cosine, scale apart from normalisation, all under one
 budget of steps (about 3 minutes of one core). `long`: four of the cells three times as long, on
 scifact's whole train part too. `systems`: the named recipes. `folds`: the closest of them on all of
-scifact's train part, each fifth held back in turn, because dev is small. Weights are the last of each
-run; dev is only for these tables.
+scifact's train part, each fifth held back in turn, because dev is small. `budget`: generated identifiers
+with the processor time of `dgi_plus`; at full length they cost up to ten times that. Weights are the
+last of each run; dev is only for these tables.
 """
 
 from __future__ import annotations
@@ -76,12 +77,18 @@ WHOLE = ("as it comes", "exhaustive cosine")
 """Ways whose lists are 100 long; the others are judged at 10, so that their cost is that of 10."""
 
 
-def ways(fitted: Any) -> dict[str, Any]:
+WIDTHS = (2, 5, 10, 20)
+LED, EVERY_ID = ", BM25 ahead", "every id"
+
+
+def ways(fitted: Any, kind: str) -> dict[str, Any]:
     """How a fitted system is asked: as its recipe says, and by id systems with vectors in other ways too."""
     from retrograd.search.geometric import GeometricBeam
     from retrograd.search.nearest import Nearest
 
     own = {"as it comes": fitted.recipe.search} | joined(fitted.recipe)
+    if kind == "budget":
+        return own | guided(fitted.recipe.search)
     if not hasattr(fitted.model, "document_codes"):
         return own
     ahead = GeometricBeam(width=20, rank="cosine", look_ahead="centroid")
@@ -98,6 +105,19 @@ def ways(fitted: Any) -> dict[str, Any]:
         "look-ahead, decoder ignored": replace(ahead, decoder_weight=0.0),
         "exhaustive cosine": Nearest(),
     }
+
+
+def guided(search: Any) -> dict[str, Any]:
+    """Narrow beams over identifiers, alone and led by BM25, and the score of every identifier."""
+    from retrograd.search.generative import Beam, ScoreAll
+    from retrograd.search.lexical import Lexical
+
+    if not isinstance(search, Beam):
+        return {}
+    alone = replace(search, planner=None, widen=False)
+    beams = {f"beam {width}": replace(alone, width=width) for width in WIDTHS}
+    led = {f"{name}{LED}": replace(beam, planner=Lexical()) for name, beam in beams.items()}
+    return {EVERY_ID: ScoreAll()} | beams | led
 
 
 def joined(recipe: Any) -> dict[str, Any]:
@@ -164,6 +184,11 @@ def named(system: str) -> Any:
     return replace(recipe, stages=(longer,))
 
 
+BUDGETED = ("dgi_plus", "dsi_qg", "generative")
+BUDGET_STEPS = {"amazon_beauty_search": 3500, "scifact": 2400, "cranfield": 1050, "apibench": 800}
+"""Steps of a generator that cost what one fit of `dgi_plus` does on the collection."""
+
+
 def cells(seeds: int) -> list[tuple[str, str, int, str]]:
     """(collection, system, seed, kind): whole seeds first, so that a cut grid is still a fair one."""
     both = ("amazon_beauty_search", "scifact")
@@ -187,7 +212,13 @@ def cells(seeds: int) -> list[tuple[str, str, int, str]]:
         if collection != "scifact_all" and (seed == 0 or name not in UNTRAINED)
     ]
     folds = [("scifact", name, fold, "folds") for fold in range(FOLDS) for name in FOLDED]
-    return ablation + systems + long + folds
+    budget = [
+        (collection, name, seed, "budget")
+        for seed in range(seeds)
+        for name in (*(UNTRAINED[:1] if seed == 0 else ()), *BUDGETED)
+        for collection in BUDGET_STEPS
+    ]
+    return ablation + systems + long + folds + budget
 
 
 def folded(dataset: Any, split: str, fold: int) -> Any:
@@ -212,6 +243,8 @@ def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, An
     plan = COLLECTIONS[collection]
     dataset = load_dataset(Path(os.environ["RETROGRAD_DATA"]) / (plan.folder or collection))
     recipe = of_length(switched(system), STEPS[kind]) if kind in STEPS else named(system)
+    if kind == "budget" and system in BUDGETED[1:]:
+        recipe = of_length(recipe, BUDGET_STEPS[collection])
     if kind == "folds":
         dataset, seed = folded(dataset, "train", seed), 0
         plan = Collection("rest", {HELD_BACK: ("held",)})
@@ -225,7 +258,7 @@ def run_cell(collection: str, system: str, seed: int, kind: str) -> dict[str, An
         "keys": 0 if fitted.table is None else len(fitted.table),
         "claims": {},
     }
-    for way, config in ways(fitted).items():
+    for way, config in ways(fitted, kind).items():
         searcher = config.build(fitted.parts)
         for claim, splits in plan.claims.items():
             if way.startswith("look-ahead") and claim.endswith("dev_seen"):

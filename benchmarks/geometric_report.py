@@ -2,8 +2,10 @@
 
     python benchmarks/geometric_report.py systems --folder build/geometric --commit ...
     python benchmarks/geometric_report.py ablation --folder build/geometric --commit ...
+    python benchmarks/geometric_report.py budget --folder build/geometric --commit ...
 
-Writes docs/results_geometric.md and two figures, or docs/results_ablation.md, and one compact JSON. Every
+Writes docs/results_geometric.md and two figures, docs/results_ablation.md or docs/results_budget.md, and one
+compact JSON. Every
 number comes from a cell file; what has no cell is "not run". The gradient figure is
 `geometric_gradients.py`'s.
 """
@@ -23,16 +25,21 @@ from typing import Any
 import numpy as np
 from geometric import (
     APART,
+    BUDGET_STEPS,
+    BUDGETED,
     COLLECTIONS,
+    EVERY_ID,
     FOLDED,
     FOLDS,
     HELD_BACK,
+    LED,
     LONG,
     STEPS,
     SWITCHES,
     SYSTEMS,
     UNTRAINED,
     WHOLE,
+    WIDTHS,
 )
 from geometric_audit import Catalogue, audit, figures, hubness_table, hubs, popularity_table, tail_cells
 from geometric_published import (
@@ -150,6 +157,20 @@ HELD = (
     "`scifact` dev has 81 queries: an interval on it is wide. Here the {count} queries of its train part are "
     "dealt into {folds} parts that share no relevant document; each is judged by a system that learnt from "
     "the others. Seed 0. Settings were chosen on some of these queries: read differences, not heights."
+)
+
+BUDGET = (
+    f"`{BUDGETED[0]}` beside `dsi_qg` (ids of a k-means tree) and `generative` (residual codes), which read "
+    "the same vectors and write the identifier token by token. Their steps were set so that a fit takes the "
+    "processor time of the first, column `fit CPU s`. Trained as long as they like (15 to 20 CPU minutes) "
+    "they are in [Results](results.md)."
+)
+
+GUIDED = (
+    f"{MEASURE} / R@10 of a beam alone; of the same beam when each prefix carries BM25's best document below "
+    "it. The planner says which prefixes stay, the model alone orders the answers. `every id` scores all "
+    "identifiers: no search with this model's order does better but by chance. Below, the difference in "
+    f"{MEASURE} with intervals."
 )
 
 CAPTIONS = (
@@ -272,8 +293,13 @@ def system_names(own: Cells) -> list[str]:
 
 def systems_table(claim: str, ways: Ways) -> str:
     """Every system on one claim."""
+    return table_of(claim, system_names(ways.get(OWN, {})), ways)
+
+
+def table_of(claim: str, names: Sequence[str], ways: Ways) -> str:
+    """Some systems on one claim, in the order given."""
     own = ways.get(OWN, {})
-    rows, (found, missing) = [], of_claim(own, claim, system_names(own))
+    rows, (found, missing) = [], of_claim(own, claim, names)
     for name, results in found.items():
         rows.append(
             [
@@ -548,6 +574,51 @@ def systems_page(kinds: Mapping[str, Ways], catalogue: Catalogue, folder: Path) 
     ]
 
 
+def guided_table(name: str, claims: Sequence[str], ways: Ways) -> str:
+    """nDCG@10 and R@10 of each beam alone and led, and the paired difference in nDCG@10."""
+    cells = named_by_way(ways)
+    beams = [f"beam {width}" for width in WIDTHS]
+    rows = [
+        [
+            way,
+            *(
+                "; ".join(_both(ways.get(way, {}).get((claim, name), ())) for way in asked)
+                for claim in claims
+            ),
+        ]
+        for way, asked in [(EVERY_ID, (EVERY_ID,)), *((beam, (beam, f"{beam}{LED}")) for beam in beams)]
+    ]
+    pairs = [(beam, f"{name}: {beam}{LED}", f"{name}: {beam}") for beam in beams]
+    table = markdown(["beam", *claims], rows)
+    return f"### `{name}`\n\n{table}\n\n{paired_table(pairs, claims, cells)}"
+
+
+def _both(results: Results) -> str:
+    """Both measures of one way."""
+    if not results:
+        return "-"
+    return f"{mean(measured(results)):.3f} / {mean(measured(results, 'R@10')):.3f}"
+
+
+def budget_page(kinds: Mapping[str, Ways], catalogue: Catalogue, folder: Path) -> list[str]:
+    """Generated identifiers with the processor time that the learned index takes."""
+    del catalogue, folder
+    ways, own = kinds["budget"], kinds["budget"].get(OWN, {})
+    claims = [claim for name in BUDGET_STEPS for claim in COLLECTIONS[name].claims]
+    tables = [f"## {claim}\n\n{table_of(claim, (*FREE[:1], *BUDGETED), ways)}" for claim in claims]
+    pairs = [("", BUDGETED[0], name) for name in (*FREE[:1], *BUDGETED[1:])]
+    led = [guided_table(name, claims, ways) for name in BUDGETED[1:]]
+    return [
+        "# Identifiers and vectors at one budget",
+        SHARED_INTRODUCTION,
+        BUDGET,
+        *tables,
+        f"## `{BUDGETED[0]}` against each\n\n{MEASURE}.\n\n{paired_table(pairs, claims, own)}",
+        f"## A narrow beam with and without a planner\n\n{GUIDED}",
+        *led,
+    ]
+
+
 @dataclass(frozen=True)
 class Page:
     """What is written where."""
@@ -560,6 +631,7 @@ class Page:
 PAGES = {
     "ablation": Page(("ablation", "long"), Path("docs/results_ablation.md"), ablation_page),
     "systems": Page(("systems", "folds"), Path("docs/results_geometric.md"), systems_page),
+    "budget": Page(("budget",), Path("docs/results_budget.md"), budget_page),
 }
 
 

@@ -14,7 +14,7 @@ from retrograd.models.token_input import TokenInput
 from retrograd.search.decoding_policies import AnnealedSampling, BestFirst, DiverseBeam
 from retrograd.search.generative import Beam, ScoreAll, beam_searcher
 from retrograd.search.parts import Parts
-from retrograd.types import Corpus, Document, Query, Searcher
+from retrograd.types import Corpus, Document, Hit, Query, Ranking, Searcher
 from tests.catalogues import tables
 
 POLICIES = (
@@ -118,3 +118,73 @@ def test_what_is_missing_or_does_not_fit_is_named():
     for config, options in ((Beam, {"width": 0}), (Beam, {"normalise": "x"}), (ScoreAll, {"block": 0})):
         with pytest.raises(ValueError):
             config(**options)
+
+
+class Favourites:
+    """A searcher config whose searcher ranks documents by the order of a list, the same for every query."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def build(self, parts):
+        return self
+
+    def search(self, queries, k):
+        hits = tuple(Hit(name, 1 / (place + 1)) for place, name in enumerate(self.names[:k]))
+        return Ranking(tuple(query.id for query in queries), (hits,) * len(queries))
+
+
+@settings(max_examples=40)
+@given(tables(), st.data(), st.sampled_from(["torch", "auto"]))
+def test_a_heavy_planner_leads_a_single_beam_to_its_document(table, data, engine):
+    wanted = data.draw(st.sampled_from(sorted(reachable(table))))
+    config = Beam(width=1, planner=Favourites([wanted]), planner_weight=1e4, engine=engine)
+    parts = parts_of(table)
+    keys = {table.key(key) for key in table.keys_of(table.document_ids.index(wanted))}
+    for _, hits in config.build(parts).search(QUERIES, 1):
+        assert hits[0].path in keys
+
+
+@settings(max_examples=30)
+@given(tables(), st.integers(1, 6), st.booleans())
+def test_a_planner_that_thinks_nothing_of_anything_changes_no_answer(table, width, widen):
+    parts = parts_of(table)
+    plain = Beam(width=width, widen=widen, engine="torch")
+    planned = replace(plain, planner=Favourites([]), planner_weight=1e4)
+    assert planned.build(parts).search(QUERIES, 3) == plain.build(parts).search(QUERIES, 3)
+
+
+@settings(max_examples=30)
+@given(tables(), st.integers(1, 20))
+def test_a_planner_reorders_no_answers_of_an_exact_beam(table, k):
+    parts = parts_of(table)
+    names = sorted(reachable(table), reverse=True)
+    planned = Beam(width=99, planner=Favourites(names)).build(parts).search(QUERIES, k)
+    exact = Beam(width=99).build(parts).search(QUERIES, k)
+    for (_, one), (_, other) in zip(planned, exact, strict=True):
+        np.testing.assert_allclose([h.score for h in one], [h.score for h in other], atol=1e-4)
+
+
+@settings(max_examples=40)
+@given(tables(), st.integers(1, 3), st.integers(1, 20))
+def test_a_beam_that_is_not_widened_follows_so_many_prefixes_to_all_their_answers(table, width, k):
+    parts = parts_of(table)
+    for _, hits in Beam(width=width, widen=False).build(parts).search(QUERIES, k):
+        for depth in range(1, len(table.level_sizes)):
+            assert len({hit.path[:depth] for hit in hits}) <= width
+        assert hits
+
+
+def test_a_planner_needs_docids_of_the_corpus():
+    table = DocidTable.from_keys([[0, 1], [1, 0]], [0, 1], ["a", "b"], level_sizes=(2, 2))
+    parts = replace(parts_of(table), corpus=Corpus([Document("a", "a"), Document("c", "c")]))
+    with pytest.raises(ValueError, match="other documents than the corpus"):
+        Beam(planner=Favourites([])).build(parts)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"planner_depth": 0}, {"planner_scale": "x"}, {"engine": "native", "widen": False}]
+)
+def test_settings_of_a_planner_are_checked(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Beam(**wrong)

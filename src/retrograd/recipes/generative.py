@@ -13,10 +13,15 @@ from retrograd.docids.quantised import Quantised
 from retrograd.models.text_encoder import MiniLM
 from retrograd.recipe import Mix, Recipe
 from retrograd.recipes.dsi import dsi_qg
+from retrograd.search.generative import Beam
+from retrograd.search.lexical import Lexical
 
 
 def generative() -> Recipe:
-    """A code means the same direction under every prefix, which a small decoder learns quickest."""
+    """A code means the same direction under every prefix, which a small decoder learns quickest.
+
+    BM25 says which prefixes a narrow beam keeps, the decoder orders what they lead to (Zeng et al., 2024).
+    """
     parent = dsi_qg()
     examples = (
         Mix(source=PseudoQueries(per_document=12), weight=30.0),
@@ -26,8 +31,9 @@ def generative() -> Recipe:
     return replace(
         parent,
         name="generative",
-        summary="the default: generates residual codes, trained on pseudo-queries and documents",
+        summary="generates residual codes, trained on pseudo-queries and documents, its beam led by BM25",
         docids=Quantised(encoder=MiniLM(), quantizer="residual", levels=4, codes=64),
         stages=(replace(parent.stages[0], examples=examples),),
-        cites=("tay2022dsi", "zhuang2022dsiqg", "rajput2023tiger", "zeng2023ripor"),
+        search=Beam(width=10, planner=Lexical()),
+        cites=("tay2022dsi", "zhuang2022dsiqg", "rajput2023tiger", "zeng2023ripor", "zeng2024pag"),
     )

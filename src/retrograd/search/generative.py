@@ -16,8 +16,10 @@ from torch import Tensor
 from retrograd.constraints import Constraint, CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.models.inference import device_of, without_dropout
-from retrograd.search.beam import BeamResult, check_normalise
+from retrograd.native import check_precision
+from retrograd.search.beam import BeamResult, beam_search, check_normalise
 from retrograd.search.engine import check_engine, engine_of, search_keys
+from retrograd.search.look_ahead import Descendants, Planner, check_planner_scale
 from retrograd.search.parts import Parts
 from retrograd.search.resolve import Resolver
 from retrograd.search.score_all import best_keys, score_nodes
@@ -27,6 +29,9 @@ from retrograd.types import Hit, Query, Ranking
 KeySearch = Callable[[dict[str, Tensor], int], BeamResult]
 """Collated queries and a number of keys wanted -> the best keys."""
 
+PLANNED = "planned"
+"""Among collated queries: (B, nodes) float, what a planner thinks of each prefix."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Beam:
@@ -35,6 +40,23 @@ class Beam:
     width: int = 20
     """Beams kept per query. More is slower and finds more. A search for k documents widens the
     beam to k, and on until k documents are found where several keys name the same one."""
+
+    widen: bool = True
+    """False: a search for k documents widens the last level only, so that `width` prefixes lead to
+    all answers, and those may be fewer than k."""
+
+    planner: Any = None
+    """Config of a searcher, such as `Lexical`, whose scores say which prefixes stay: the best document
+    below one is added to its score. The order of the answers is the model's alone."""
+
+    planner_weight: float = 1.0
+    """What the planner's best document is worth, in units of a log-probability."""
+
+    planner_depth: int = 1000
+    """Documents asked of the planner."""
+
+    planner_scale: str = "z_score"
+    """Its scores are divided by the largest of a query (`max`), or standardised (`z_score`)."""
 
     normalise: str = "level"
     """Log-probabilities over the `level`'s vocabulary, over the legal `children` only, or raw
@@ -47,20 +69,30 @@ class Beam:
     """Who runs the beam: `native` (compiled), `torch`, or `auto`, which is native wherever that can
     serve the model."""
 
+    precision: str = "fp32"
+    """What the compiled beam keeps the decoder's weights in: `fp32`, `bf16` or `int8`. Fewer bits take less
+    memory and move scores; `agreement.agreement_of_precision` says by how much. Torch ignores it."""
+
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width={self.width} must be at least 1")
+        for name in ("width", "planner_depth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        check_planner_scale(self.planner_scale)
         check_engine(self.engine)
+        check_precision(self.precision)
+        if self.engine == "native" and not self.widen:
+            raise ValueError("engine='native' widens every level; with widen=False choose 'auto' or 'torch'")
         check_settings(self.normalise, self.batch_size)
 
     def build(self, parts: Parts) -> GenerativeSearcher:
         """Ready to answer; builds the trie.
 
         Raises:
-            ValueError: the system has no docids or no model.
+            ValueError: the system has no docids or no model, or, with a planner, docids of other
+                documents than the corpus.
         """
         model, table, trie = decoded_parts(parts)
-        return beam_searcher(self, model, table, trie)
+        return beam_searcher(self, model, table, trie, plan=planner_of(self, parts, table))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,37 +152,83 @@ def decoded_parts(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
     return parts.model, parts.table, CsrTrie.from_table(parts.table)
 
 
+def planner_of(config: Beam, parts: Parts, table: DocidTable) -> Planner | None:
+    """What a beam's planner says of the prefixes; None where it has no planner.
+
+    Raises:
+        ValueError: the docids are those of other documents than the corpus.
+    """
+    if config.planner is None:
+        return None
+    if table.document_ids != parts.corpus.ids:
+        raise ValueError("the docid table names other documents than the corpus; fit the docids again")
+    return Planner(
+        config.planner.build(parts),
+        parts.corpus.row_of,
+        Descendants.from_table(table),
+        depth=config.planner_depth,
+        scale=config.planner_scale,
+    )
+
+
 def beam_searcher(
     config: Beam,
     model: Any,
     table: DocidTable,
     constraint: Constraint,
     allowed: np.ndarray | None = None,
+    plan: Planner | None = None,
 ) -> GenerativeSearcher:
     """A beam over any constraint, such as an allow-list.
 
     Args:
         constraint: legal keys of `table`.
         allowed: (documents,) bool, what may be answered where a key also names something else.
+        plan: what guides the beam, by the nodes of the table's trie.
     """
+    mode = config.normalise
 
     def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
-        width = max(config.width, count)
-        mode, engine = config.normalise, config.engine
-        return search_keys(model, inputs, constraint, width=width, normalise=mode, engine=engine)
+        planned = inputs.get(PLANNED)
+        prior = None if planned is None else config.planner_weight * planned
+        if not config.widen:
+            return beam_search(
+                model, inputs, constraint, width=config.width, normalise=mode, prior=prior, keep=count
+            )
+        return search_keys(
+            model,
+            inputs,
+            constraint,
+            width=max(config.width, count),
+            normalise=mode,
+            prior=prior,
+            engine=config.engine,
+            precision=config.precision,
+        )
 
-    chosen, size = engine_of(config.engine, model, constraint), config.batch_size
-    return GenerativeSearcher(model, Resolver(table, allowed), best, batch_size=size, engine=chosen)
+    chosen = engine_of(config.engine if config.widen else "torch", model, constraint, config.precision)
+    resolver, size = Resolver(table, allowed), config.batch_size
+    return GenerativeSearcher(
+        model, resolver, best, batch_size=size, engine=chosen, plan=plan, once=not config.widen
+    )
 
 
 class GenerativeSearcher:
     """Implements `Searcher` over one way of finding the best keys."""
 
     def __init__(
-        self, model: Any, resolver: Resolver, find: KeySearch, *, batch_size: int, engine: str = "torch"
+        self,
+        model: Any,
+        resolver: Resolver,
+        find: KeySearch,
+        *,
+        batch_size: int,
+        engine: str = "torch",
+        plan: Planner | None = None,
+        once: bool = False,
     ) -> None:
         self.model, self.resolver, self._find, self.batch_size = model, resolver, find, batch_size
-        self.engine = engine
+        self._plan, self._once, self.engine = plan, once, engine
         """`torch`, or `native` with the processor target it was chosen for."""
 
     def search(self, queries: Sequence[Query], k: int) -> Ranking:
@@ -164,10 +242,11 @@ class GenerativeSearcher:
         if not queries:
             return Ranking((), ())
         with without_dropout(self.model):
-            hits = self._search([query.text for query in queries], k)
+            hits = self._search(queries, k)
         return Ranking(tuple(query.id for query in queries), hits)
 
-    def _search(self, texts: list[str], k: int) -> tuple[tuple[Hit, ...], ...]:
+    def _search(self, queries: Sequence[Query], k: int) -> tuple[tuple[Hit, ...], ...]:
+        texts = [query.text for query in queries]
         encoder, device = self.model.encoder, device_of(self.model)
         prepared = encoder.prepare(texts, "query")
         # like lengths together: less padding, and a stable sort keeps the batches reproducible
@@ -177,6 +256,8 @@ class GenerativeSearcher:
         for first in range(0, len(texts), self.batch_size):
             rows = order[first : first + self.batch_size]
             inputs = {name: value.to(device) for name, value in encoder.collate(prepared, rows).items()}
+            if self._plan is not None:
+                inputs[PLANNED] = self._plan([queries[row] for row in rows]).to(device)
             found |= zip(rows.tolist(), self._answer(inputs, k), strict=True)
         return tuple(found[row] for row in range(len(texts)))
 
@@ -187,7 +268,7 @@ class GenerativeSearcher:
         count = min(k, num_keys)
         hits = self._hits(self._find(inputs, count), k)
         short = [row for row, found in enumerate(hits) if len(found) < wanted]
-        while short and count < num_keys:
+        while short and count < num_keys and not self._once:
             count = min(2 * count, num_keys)
             again = self._find({name: value[short] for name, value in inputs.items()}, count)
             for row, found in zip(short, self._hits(again, k), strict=True):

@@ -24,13 +24,13 @@ from retrograd.search.beam import Prior, beam_search, check_normalise
 from retrograd.search.geometric_searcher import Asked, Encoded, Found, GeometricSearcher
 from retrograd.search.leaf_ranking import LeafRanking, RankRule, check_rank
 from retrograd.search.look_ahead import (
-    SCALES,
     BestDescendants,
     CentroidCosines,
     Descendants,
     Outlook,
     Planner,
     RoutedCosines,
+    check_planner_scale,
 )
 from retrograd.search.nearest import document_vectors
 from retrograd.search.parts import Parts
@@ -98,8 +98,7 @@ class GeometricBeam:
         check_rank(self.rank)
         if self.look_ahead not in LOOK_AHEADS:
             raise ValueError(f"look_ahead={self.look_ahead!r}; choose one of {', '.join(LOOK_AHEADS)}")
-        if self.planner_scale not in SCALES:
-            raise ValueError(f"planner_scale={self.planner_scale!r}; choose one of {', '.join(SCALES)}")
+        check_planner_scale(self.planner_scale)
         for name in ("width", "planner_depth", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")

@@ -166,6 +166,12 @@ SCALES = {"max": shares_of_best, "z_score": RULES["z_score"]}
 """How a planner's scores are put on a scale, query by query."""
 
 
+def check_planner_scale(scale: str) -> None:
+    """ValueError unless it is one of `SCALES`."""
+    if scale not in SCALES:
+        raise ValueError(f"planner_scale={scale!r}; choose one of {', '.join(SCALES)}")
+
+
 class Planner:
     """Another searcher's opinion of the documents, as values of the nodes that lead to them.
 
