@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from retrograd.data.sample import sample_path
 from retrograd.evaluation.measures import Scores, average_seeds
 from retrograd.evaluation.significance import (
@@ -25,6 +27,11 @@ from retrograd.evaluation.significance import (
 
 MEASURE = "nDCG@10"
 NOT_RUN = "not run"
+QUALITY = "Mean and deviation over seeds, and the 95 % bootstrap interval over queries."
+DIFFERENCES = (
+    "Differences (seeds averaged per query), 95 % bootstrap interval, p of the paired randomisation test "
+    "after Holm over the table."
+)
 Results = Sequence[Mapping[str, Any]]
 """Runs of one system on one claim that differ by seed; each holds `mean` and `per_query`."""
 
@@ -139,3 +146,12 @@ def signed(interval: Interval) -> str:
 def measured(results: Results, measure: str = MEASURE) -> list[float]:
     """One mean over queries per seed."""
     return [result["mean"][measure] for result in results]
+
+
+def quality(results: Results, measure: str = MEASURE) -> str:
+    """Mean and deviation over seeds, and the bootstrap interval over queries of the mean of the seeds."""
+    if not results:
+        return NOT_RUN
+    averaged = average_seeds(scores(results)).per_query[measure]
+    interval = bootstrap_interval(np.array(list(averaged.values())))
+    return f"{spread(measured(results, measure))} [{interval.low:.3f}, {interval.high:.3f}]"

@@ -26,12 +26,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from grid import Cell, Collection, command_line, judged
-from report import markdown, measured, paired_table, read_files, spread
+from report import DIFFERENCES, QUALITY, markdown, paired_table, quality, read_files
 
 from retrograd.data.dataset import Dataset, load_dataset
 from retrograd.data.splits import tune_cut
-from retrograd.evaluation.measures import Scores, average_seeds, evaluate
-from retrograd.evaluation.significance import bootstrap_interval
+from retrograd.evaluation.measures import Scores, evaluate
 from retrograd.types import Qrels, Query, Ranking
 
 FOLDER = "build/trainable_pq"
@@ -62,11 +61,6 @@ PAIRS = (
     *((f"with a map of the queries ({size})", f"trained_map@{size}", f"map@{size}") for size in (8, 16)),
     *((f"what training adds to its start ({size})", f"trained@{size}", f"start@{size}") for size in (8, 16)),
     *((f"residual, at equal bytes ({size})", f"trained_residual@{size}", f"rq@{size}") for size in (8, 16)),
-)
-QUALITY = "nDCG@10: mean and deviation over seeds, and the 95 % bootstrap interval over queries."
-DIFFERENCES = (
-    "Differences (seeds averaged per query), 95 % bootstrap interval, p of the paired randomisation test "
-    "after Holm over the table."
 )
 
 
@@ -266,18 +260,9 @@ def table(folder: Path) -> str:
     claims = [claim for plan in COLLECTIONS.values() for claim in plan.claims]
     systems = [s for s in ("exact", *FAISS, *CONTROLS, *TRAINED) if any((c, s) in runs for c in claims)]
     rows = [[f"`{s}`", *(quality(runs.get((c, s), [])) for c in claims), settings[s] or "-"] for s in systems]
-    parts = [QUALITY, markdown(["codes@bytes", *claims, "setting"], rows)]
+    parts = [f"nDCG@10. {QUALITY}", markdown(["codes@bytes", *claims, "setting"], rows)]
     parts += [DIFFERENCES, paired_table(PAIRS, claims, runs)]
     return "\n\n".join(parts) + "\n"
-
-
-def quality(results: list[dict[str, Any]]) -> str:
-    """One field of the first table."""
-    if not results:
-        return "not run"
-    averaged = average_seeds([Scores(result["per_query"]) for result in results]).per_query["nDCG@10"]
-    interval = bootstrap_interval(np.array(list(averaged.values())))
-    return f"{spread(measured(results, 'nDCG@10'))} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def write_table() -> None:

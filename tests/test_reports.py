@@ -38,6 +38,13 @@ def geometric_report(monkeypatch):
     return pytest.importorskip("geometric_report")
 
 
+@pytest.fixture
+def operators(monkeypatch):
+    """What the measurements of operators share, as their scripts import it."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return pytest.importorskip("operator_results")
+
+
 def test_a_difference_is_the_mean_over_queries_of_seed_averages():
     ours, theirs = [run([1] * 12), run([0] * 12)], [run([0.25] * 12)]
     interval, p = report.paired(ours, theirs)
@@ -69,6 +76,29 @@ def test_a_row_without_any_run_is_left_out_and_a_gap_is_named():
     assert "not run" in table
     assert "`c`" not in table
     assert report.paired_table([("", "a", "c")], [CLAIM], cells) == "Not run."
+
+
+def test_quality_spreads_over_seeds_and_draws_queries_of_their_mean():
+    mixed = [float(n % 2) for n in range(12)]
+    opposite = [1 - value for value in mixed]
+    assert report.quality([run(mixed), run(opposite)]) == "0.500 ± 0.000 [0.500, 0.500]"
+    assert report.quality([run([0.25] * 12)]) == "0.250 [0.250, 0.250]"
+    assert report.quality([]) == "not run"
+
+
+def test_the_page_of_operators_says_what_its_files_say(operators):
+    assert (ROOT / operators.PAGE).read_text() == operators.page()
+
+
+def test_results_on_parts_of_the_queries_become_one(operators):
+    parts = [{"per_query": {"R@10": {"1h-a": 1.0}}}, {"per_query": {"R@10": {"2h-a": 0.5, "1h-b": 0.0}}}]
+    assert operators.of_queries(parts)["mean"] == {"R@10": 0.5}
+    assert operators.of_queries(parts, "1h")["per_query"] == {"R@10": {"1h-a": 1.0, "1h-b": 0.0}}
+
+
+def test_the_best_rows_are_in_order_and_end_where_answers_do(operators):
+    scores = np.array([[1.0, 3.0, 3.0, -np.inf], [-np.inf, -np.inf, 0.0, -np.inf]])
+    assert operators.best_rows(scores, 3).tolist() == [[1, 2, 0], [2, -1, -1]]
 
 
 def test_a_table_with_a_short_row_is_refused():

@@ -158,6 +158,30 @@ def test_a_narrow_beam_says_what_it_misses_and_bounds_the_sum_from_below(stops):
         before = paths.mass.detach()
 
 
+def test_known_ends_are_weighed_by_every_path_beside_the_best_of_the_rest():
+    hop, ends = made(k=1), torch.tensor([[3, -1], [1, 2]])
+    paths = hop.paths(QUERIES, width=20, ends=ends)
+    for row, known in enumerate([[3], [1, 2]]):
+        first = int((KEYS @ QUERIES[row]).argmax())
+        scores = KEYS @ hop.update(VALUES[first : first + 1], QUERIES[row : row + 1])[0]
+        best = max((entry for entry in range(N) if entry not in known), key=lambda entry: scores[entry])
+        found = paths.ids[row][paths.where[row]]
+        assert sorted(found.tolist()) == sorted([first, end] for end in [*known, best])
+        expected = (scores[found[:, 1]] / TAU).log_softmax(-1)
+        torch.testing.assert_close(paths.log_probability[row][paths.where[row]], expected)
+    assert paths.label is Label.BIASED
+    assert paths.mass.isnan().all()
+
+
+def test_a_known_end_that_a_path_has_been_to_is_no_end_where_entries_may_not_repeat():
+    hop = made(k=2, repeats=False)
+    paths = hop.paths(QUERIES, width=20, ends=torch.arange(N).expand(B, N))
+    for ids, where in zip(paths.ids, paths.where, strict=True):
+        firsts = {first for first, _ in ids[where].tolist()}
+        every = {(first, last) for first in firsts for last in range(N) if first != last}
+        assert {tuple(path) for path in ids[where].tolist()} == every
+
+
 def test_searches_that_leave_entries_out_make_the_mass_unknown():
     paths = made(k=2).paths(QUERIES, width=100)
     assert paths.label is Label.BIASED

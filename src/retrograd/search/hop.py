@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from retrograd.indexes.cached import Cached
 from retrograd.indexes.drafts import Proposal
 from retrograd.indexes.memory import Memory
+from retrograd.indexes.proposals import Given, Union
 from retrograd.losses.policy import stop_distribution
 from retrograd.ops.gumbel import gumbel_noise
 from retrograd.ops.hits import Score
@@ -80,7 +81,7 @@ class Hop(nn.Module):
     Args:
         store: what is searched.
         proposal: how entries are chosen at each step; it is asked for many queries at once, so one that was
-            made for certain queries (`Given`, `Lexical`) does not fit.
+            made for certain queries (`Given`, `Lexical`) does not fit; `paths` takes known ends.
         update: (M, *) values, (M, d) queries -> (M, d); `nn.GRUCell` is one.
         steps: T, at most this many searches.
         stop: (M, d) queries -> (M,) logits of ending before the next search; None: never before the last.
@@ -154,6 +155,7 @@ class Hop(nn.Module):
         *,
         how: str = "beam",
         width: int = 8,
+        ends: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Paths:
         """Some paths of each query with their probabilities.
@@ -167,6 +169,8 @@ class Hop(nn.Module):
             queries: (..., d) float.
             how: one of `WAYS`.
             width: W, paths kept or drawn.
+            ends: (..., G) int64 ids that the last search of every path weighs too, -1 padded: in training,
+                the answers one knows. Where no path comes to an answer by itself, nothing is learnt.
             generator: draws paths, and what the proposal leaves to chance.
 
         Raises:
@@ -178,7 +182,11 @@ class Hop(nn.Module):
             raise ValueError(f"width={width} must be at least 1")
         beams = self._start(queries.reshape(-1, queries.shape[-1]), how, width, generator)
         for step in range(self.steps):
-            beams = self._step(beams, step, how, width, generator)
+            proposal = self.proposal
+            if ends is not None and step == self.steps - 1:
+                known = ends.reshape(-1, ends.shape[-1]).repeat_interleave(beams.where.shape[1], 0)
+                proposal = Union(Given(known), proposal)
+            beams = self._step(beams, proposal, step, how, width, generator)
         return _told(beams, how, width, queries.shape[:-1])
 
     def _start(self, points: Tensor, how: str, width: int, generator: torch.Generator | None) -> _Beams:
@@ -197,12 +205,18 @@ class Hop(nn.Module):
         )
 
     def _step(
-        self, beams: _Beams, step: int, how: str, width: int, generator: torch.Generator | None
+        self,
+        beams: _Beams,
+        proposal: Proposal,
+        step: int,
+        how: str,
+        width: int,
+        generator: torch.Generator | None,
     ) -> _Beams:
         shape, points = beams.where.shape, beams.queries.flatten(0, 1)
         hits = self.store.search(
             points,
-            self.proposal,
+            proposal,
             score=self.score,
             where=None if self.repeats else self._unvisited(beams.ids.flatten(0, 1)),
             generator=generator,
