@@ -74,6 +74,8 @@ def systems() -> dict[str, Recipe]:
         "sasrec": recipe("sasrec"),
         "sasrec, reads text": with_text(recipe("sasrec")),
         "tiger": recipe("tiger"),
+        "letter": recipe("letter"),
+        "liger_like": recipe("liger_like"),
         "generative_next_item, no text": plain,
         "generative_next_item": generative,
     }

@@ -1,12 +1,16 @@
 """Quantised ids: codes of the vector, then the collision policy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from retrograd.docids.behaviour import NextItemVectors
 from retrograd.docids.collisions import COLLISIONS
 from retrograd.docids.inputs import DocidInputs
 from retrograd.docids.quantised import Quantised
 from retrograd.docids.report import describe_table
+from retrograd.errors import InputError
 from retrograd.quantizers import QUANTIZERS, ResidualAutoencoder, ResidualKMeans
 from retrograd.types import Corpus, Document
 
@@ -105,3 +109,40 @@ def test_codes_that_tell_nearly_all_apart_raise_no_alarm():
 def test_equal_vectors_lose_nothing():
     table = Quantised(encoder=None, levels=1, codes=4).assign(inputs(np.ones((5, 2), np.float32)))
     assert describe_table(table).fit_error == 0
+
+
+ALIGNED = ResidualAutoencoder(hidden=(8,), width=4, epochs=5, alignment=3.0)
+
+
+def test_a_fitting_that_aligns_gets_the_companions_it_asks_for():
+    beside = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    companions = NextItemVectors(width=4, epochs=3)
+    scheme = Quantised(
+        encoder=None,
+        quantizer="residual_autoencoder",
+        levels=2,
+        codes=4,
+        fitting=ALIGNED,
+        companions=companions,
+        collisions="expand",
+    )
+    asked = []
+    given = replace(inputs(VECTORS), next_item_vectors=lambda config: asked.append(config) or beside)
+    expected = ALIGNED.fit(VECTORS, 2, 4, seed=0, companions=beside).encode(VECTORS)
+    assert np.array_equal(keys_by_document(scheme.assign(given)), expected)
+    assert asked == [companions]
+    with pytest.raises(InputError, match="no interactions"):
+        scheme.assign(inputs(VECTORS))
+    unaligned = replace(scheme, fitting=replace(ALIGNED, alignment=0.0))
+    unaligned.assign(inputs(VECTORS))
+    assert len(asked) == 1
+
+
+def test_companions_and_alignment_belong_together():
+    residual = {"encoder": None, "quantizer": "residual_autoencoder"}
+    with pytest.raises(ValueError, match="alignment needs companions"):
+        Quantised(**residual, fitting=ALIGNED)
+    with pytest.raises(ValueError, match="one width, not 32 and 4"):
+        Quantised(**residual, fitting=ALIGNED, companions=NextItemVectors())
+    with pytest.raises(ValueError, match="for a ResidualAutoencoder"):
+        Quantised(**residual, companions=NextItemVectors())

@@ -32,6 +32,7 @@ TOP = 8  # `import retrograd` and `python -m retrograd`: lazy doors that may nam
 SIBLINGS = {
     ("losses", "ops"),
     ("quantizers", "ops"),
+    ("quantizers", "losses"),
     ("updates", "training"),
     ("system", "recipe"),
     ("system", "repair"),

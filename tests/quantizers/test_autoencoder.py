@@ -95,3 +95,74 @@ def test_a_state_without_its_networks_is_refused():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(InputError):
         ResidualAutoencoder(**settings)
+
+
+def told(quantizer, vectors, companions):
+    """Mean rank, as a share, of a vector's own companion by inner product with what its codes stand for."""
+    centred = companions - companions.mean(axis=0)
+    scores = quantizer.inner.decode(quantizer.encode(vectors)) @ centred.T
+    return (scores > scores.diagonal()[:, None]).mean()
+
+
+COMPANIONS = np.random.default_rng(5).normal(size=(300, 4)).astype(np.float32)
+
+
+def test_aligned_codes_tell_which_companion_belongs_to_a_vector():
+    rest = np.random.default_rng(6).normal(size=(300, 8)).astype(np.float32)
+    vectors = np.concatenate([COMPANIONS, rest], axis=1)
+    plain = SMALL.fit(vectors, 2, 16, seed=0)
+    aligned = replace(SMALL, alignment=20.0).fit(vectors, 2, 16, seed=0, companions=COMPANIONS)
+    assert told(aligned, vectors, COMPANIONS) < 0.1
+    assert told(plain, vectors, COMPANIONS) > 0.3
+
+
+def test_mean_and_scale_of_companions_do_not_matter():
+    brief = replace(SMALL, epochs=5, alignment=1.0)
+    one = brief.fit(PLANE, 2, 8, seed=0, companions=COMPANIONS)
+    two = brief.fit(PLANE, 2, 8, seed=0, companions=8 * COMPANIONS + 1)
+    assert (one.encode(PLANE) == two.encode(PLANE)).mean() > 0.95
+
+
+def test_vectors_without_a_companion_are_told_nothing():
+    torch.manual_seed(0)
+    learner, quantised = _Learner(SMALL, 12), torch.randn(5, 4)
+    companions = torch.randn(5, 4)
+    companions[[1, 3]] = 0
+    scores = (quantised @ companions.T)[[0, 2, 4]][:, [0, 2, 4]].double()
+    expected = -scores.log_softmax(dim=1).diagonal().mean()
+    assert learner.aligned(quantised, companions).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert learner.aligned(quantised, torch.zeros(5, 4)).item() == 0
+
+
+@pytest.mark.parametrize("companions", [None, COMPANIONS[:, :3], COMPANIONS[:9]])
+def test_companions_that_are_missing_or_do_not_fit_are_refused(companions):
+    with pytest.raises(InputError, match="alignment needs companions of shape"):
+        replace(SMALL, alignment=1.0).fit(PLANE, 2, 8, seed=0, companions=companions)
+
+
+def test_friends_are_other_codes_of_the_same_cluster():
+    torch.manual_seed(0)
+    learner = _Learner(replace(SMALL, clusters=2), 12)
+    book = torch.cat([torch.randn(3, 4) + 9, torch.randn(3, 4) - 9])
+    learner.codebooks.append(torch.nn.Parameter(book))
+    learner.regroup((0,))
+    (groups,) = learner.groups
+    assert groups.unique(return_counts=True)[1].tolist() == [3, 3]
+    assert len(groups[:3].unique()) == 1
+    learner.groups = [torch.tensor([0, 0, 1, 2, 2, 2])]
+    expected = torch.log(sum(torch.exp(book[0] @ book[other] - book[0] @ book[1]) for other in range(1, 6)))
+    torch.testing.assert_close(learner.spread([torch.tensor([0, 2])]), expected)  # the third is alone
+
+
+def test_with_diversity_codes_tell_others_of_their_cluster_better():
+    noise = np.random.default_rng(1).normal(size=(300, 12)).astype(np.float32)
+    costs = []
+    for weight in (0.0, 3.0):
+        chosen = replace(SMALL, epochs=60, diversity=weight, clusters=4)
+        learner = _Learner(chosen, 12)
+        book = chosen.fit(noise, 1, 16, seed=0).codebooks[0]
+        learner.codebooks.append(torch.nn.Parameter(torch.from_numpy(book)))
+        learner.regroup((0,))
+        torch.manual_seed(0)
+        costs.append(learner.spread([torch.arange(16).repeat(50)]).item())
+    assert costs[1] < costs[0] - 0.1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retrograd.quantizers.balance import balanced_centres, balanced_codes
+from retrograd.quantizers.balance import balanced_centres, balanced_codes, balanced_groups
 from retrograd.quantizers.kmeans import assign_nearest, kmeans, squared_distances
 
 
@@ -51,3 +51,19 @@ def test_one_centre_and_the_same_seed_are_steady():
     start = points[:8]
     assert np.array_equal(balanced_centres(points, start, seed=1), balanced_centres(points, start, seed=1))
     assert balanced_centres(points, points[:1], seed=0) == pytest.approx(points[:1])
+
+
+def test_groups_are_of_about_one_size_and_each_in_one_place():
+    rng = np.random.default_rng(2)
+    apart = (rng.normal(size=(40, 3)) + 30 * np.eye(3)[np.arange(40) % 2]).astype(np.float32)
+    groups = balanced_groups(apart, 2, seed=0)
+    assert len(set(groups[::2])) == len(set(groups[1::2])) == 1
+    crowd = np.linspace(0, 1, 400, dtype=np.float32)[:, None] ** 3
+    sizes = np.bincount(balanced_groups(crowd, 5, seed=0))
+    nearest = np.bincount(kmeans(crowd, 5, seed=0)[1])
+    assert sizes.max() < 0.75 * nearest.max()
+    assert sizes.min() > nearest.min()
+
+
+def test_there_are_no_more_groups_than_points():
+    assert sorted(balanced_groups(np.eye(3, dtype=np.float32), 10, seed=0)) == [0, 1, 2]

@@ -20,7 +20,7 @@ from retrograd.training.fit import fit
 from retrograd.types import Document, Query
 from retrograd.updates.insert import insert
 from retrograd.updates.replay import train
-from tests.recommendation_data import ITEMS, write_shop
+from tests.recommendation_data import ITEMS, KINDS, write_shop
 from tests.small_systems import small
 
 ASKED_WITH_HISTORIES = [name for name in RECIPES if not takes_text(recipe(name).search)]
@@ -58,7 +58,7 @@ def system(request, dataset, tmp_path_factory):
 
 def test_the_baselines_are_there():
     wanted = {"pop", "markov", "transition_knn", "transition_knn_wide", "item_knn", "dense_next_item"}
-    wanted |= {"sasrec", "sasrec_sampled", "tiger", "tiger_published"}
+    wanted |= {"sasrec", "sasrec_sampled", "tiger", "tiger_published", "letter", "liger_like"}
     assert wanted <= set(ASKED_WITH_HISTORIES)
     assert all(takes_history(recipe(name).search) for name in ASKED_WITH_HISTORIES)
 
@@ -167,3 +167,23 @@ def test_a_saved_system_does_not_hold_the_histories_to_train_on(dataset, tmp_pat
     grown = insert(system, [Document("soap9", "", "soap number 9")])
     with pytest.raises(InputError, match="learns from what users took"):
         train(grown, ["soap9"])
+
+
+def test_items_nobody_took_are_ranked_by_their_text_where_a_beam_alone_does_not_find_them(dataset, tmp_path):
+    chosen = quick("liger_like")
+    new = [f"{kind}9" for kind in KINDS]
+    grown = insert(
+        fit(chosen, dataset, tmp_path / "s"), [Document(item, "", f"{item[:-1]} number 9") for item in new]
+    )
+    narrow = replace(chosen.search, width=1, adds_untaken=False).build(grown.parts)
+    queries, places = dataset.split("dev")[0], []
+    for query in queries:
+        found = [
+            hit for hit in grown.search([query], k=len(grown.corpus)).documents()[query.id] if hit in new
+        ]
+        assert sorted(found) == sorted(new)
+        places.append(found.index(f"{KINDS[int(query.id[1:]) % len(KINDS)]}9"))
+        assert not set(new) <= set(narrow.search([query], len(grown.corpus)).documents()[query.id])
+    assert np.mean(places) < 1.2 < (len(new) - 1) / 2
+    grown.save(tmp_path / "grown")
+    assert System.load(tmp_path / "grown").search(queries, k=9) == grown.search(queries, k=9)

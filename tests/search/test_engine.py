@@ -90,6 +90,37 @@ def test_the_target_can_be_named(monkeypatch):
         engine_of("auto", model, trie)
 
 
+@compiled
+def test_the_precision_is_named_and_reaches_the_packed_weights():
+    model, trie = random_model(TABLE, 0), CsrTrie.from_table(TABLE)
+    for precision in ("bf16", "int8"):
+        searcher = beam_searcher(Beam(precision=precision), model, TABLE, trie)
+        assert searcher.engine.endswith(f", {precision})")
+        assert native_decoder(model, precision).precision == precision
+        assert native_decoder(model, precision) is native_decoder(model, precision)
+    exact, rounded = (
+        search_keys(model, random_inputs(1, 0), trie, width=3, engine="native", precision=name)
+        for name in ("fp32", "int8")
+    )
+    assert not torch.equal(exact.scores.sort().values, rounded.scores.sort().values)
+
+
+def test_torch_says_once_that_it_ignores_the_precision(caplog):
+    module._announce.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert engine_of("torch", None, None, "int8") == "torch"
+        assert engine_of("torch", None, None, "int8") == "torch"
+    assert [record.message for record in caplog.records] == [
+        "precision='int8' is ignored: only the compiled beam keeps weights in fewer bits"
+    ]
+    module._announce.cache_clear()
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="fp32, bf16, int8"):
+        Beam(precision="fp4")
+
+
 def test_an_unknown_engine_is_refused():
     with pytest.raises(ValueError, match="auto, torch, native"):
         Beam(engine="steam")

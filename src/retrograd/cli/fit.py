@@ -24,13 +24,14 @@ def fit_command(
     seed: int,
     *,
     requests: bool,
+    interactions: Path | None,
     cut: str,
     resume: bool,
     threads: int,
 ) -> None:
     """Fit, save, and say what came out and what to type next."""
     recipe = configured(name, settings)
-    dataset = opened(data, requests, cut)
+    dataset = opened(data, requests, cut, interactions)
     if len(dataset.corpus) < 2:
         raise InputError("holds one document; there is nothing to rank, give at least two", path=data)
     use_threads(threads)

@@ -55,23 +55,28 @@ def filters_of(texts: Sequence[str]) -> dict[str, list[str]]:
     return where
 
 
-def opened(data: Path, requests: bool, cut: str = "last") -> Dataset:
+def opened(data: Path, requests: bool, cut: str = "last", interactions: Path | None = None) -> Dataset:
     """The collection in a folder; as the requests of its search log where that is asked for.
 
     What is odd about its interactions is said on stderr.
 
     Args:
         cut: how a recommendation set is split, one of `data.cuts.CUTS`.
+        interactions: what the users of a search set took, where that is to be learnt from too.
 
     Raises:
         InputError: a faulty file, requests of a folder without a log, or a cut where nothing can be cut.
     """
+    from retrograd.data.both_tasks import load_both_tasks
     from retrograd.data.dataset import load_dataset
     from retrograd.data.requests import load_requests
 
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", DataWarning)
-        dataset = load_requests(data) if requests else load_dataset(data, cut=cut)
+        if interactions is not None:
+            dataset = load_both_tasks(data, interactions, requests=requests, cut=cut)
+        else:
+            dataset = load_requests(data) if requests else load_dataset(data, cut=cut)
     for warning in found:
         print(f"warning: {warning.message}", file=sys.stderr)
     return dataset

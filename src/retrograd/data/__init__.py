@@ -8,6 +8,7 @@ from __future__ import annotations
 from retrograd.data.beir import read_corpus as read_corpus
 from retrograd.data.beir import read_qrels as read_qrels
 from retrograd.data.beir import read_queries as read_queries
+from retrograd.data.both_tasks import load_both_tasks as load_both_tasks
 from retrograd.data.dataset import Dataset as Dataset
 from retrograd.data.dataset import load_dataset as load_dataset
 from retrograd.data.examples import DocumentText as DocumentText
@@ -30,6 +31,9 @@ from retrograd.data.named_columns import read_plain_queries as read_plain_querie
 from retrograd.data.query_generation import Extractive as Extractive
 from retrograd.data.query_generation import QueryGenerator as QueryGenerator
 from retrograd.data.query_generation import Seq2SeqGenerator as Seq2SeqGenerator
+from retrograd.data.request_rows import NextItemRequests as NextItemRequests
+from retrograd.data.request_rows import PersonalRequests as PersonalRequests
+from retrograd.data.request_rows import TextRequests as TextRequests
 from retrograd.data.requests import TrainRequests as TrainRequests
 from retrograd.data.requests import load_requests as load_requests
 from retrograd.data.runs import read_run as read_run
@@ -57,6 +61,9 @@ CONFIGS: tuple[type, ...] = (
     NextItem,
     EveryPrefix,
     TrainRequests,
+    NextItemRequests,
+    TextRequests,
+    PersonalRequests,
     TeacherLists,
     Extractive,
     Seq2SeqGenerator,

@@ -5,6 +5,7 @@ A scheme is its config. It never sees a model: vectors come through `DocidInputs
 
 from retrograd import quantizers
 from retrograd.docids.atomic import Atomic
+from retrograd.docids.behaviour import NextItemVectors
 from retrograd.docids.inputs import DocidInputs, DocidScheme
 from retrograd.docids.kmeans_tree import KMeansTree
 from retrograd.docids.learned import LearnedCodes
@@ -16,7 +17,7 @@ from retrograd.docids.text import TitleText
 SCHEMES = (Atomic, RandomStrings, KMeansTree, Quantised, LearnedCodes, TitleText)
 """Every scheme; the test battery runs over all that stand here."""
 
-CONFIGS = (*SCHEMES, *quantizers.CONFIGS)
+CONFIGS = (*SCHEMES, NextItemVectors, *quantizers.CONFIGS)
 """What a saved recipe may name."""
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "KMeansTree",
     "LearnedCodes",
     "LevelReport",
+    "NextItemVectors",
     "Quantised",
     "RandomStrings",
     "TitleText",

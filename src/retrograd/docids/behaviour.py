@@ -5,14 +5,40 @@ Shapes: n items, t of them taken, d dimensions, e dimensions of a text's vector.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_array
+
+from retrograd.errors import InputError
 
 DIMENSIONS = 128
 """d; fewer items than that leave the rest at 0."""
 
 RIDGE = 1.0
 """Weight of the squared map against the squared errors of the items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextItemVectors:
+    """How vectors of items are learnt by a causal transformer that says what is taken next, from the
+    histories that a system is fitted on; an item that nobody took gets a vector of 0."""
+
+    width: int = 32
+    """Dimensions."""
+
+    length: int = 50
+    """Items before a target, at most."""
+
+    epochs: int = 12
+    learning_rate: float = 0.01
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.length, self.epochs) < 1 or not self.learning_rate > 0:
+            raise InputError(
+                "width, length and epochs must be at least 1, and learning_rate must be positive"
+            )
 
 
 def behaviour_vectors(counts: csr_array, dimensions: int = DIMENSIONS) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from retrograd.docid_table import DocidTable
+from retrograd.docids.behaviour import NextItemVectors
 from retrograd.errors import InputError
 from retrograd.types import Corpus, Document, TextEncoderConfig
 
@@ -37,6 +38,10 @@ class DocidInputs:
     neighbours: Callable[[], csr_array] | None = None
     """() -> (documents, documents) how often, and how near, one was taken with another; None where nobody
     took anything."""
+
+    next_item_vectors: Callable[[NextItemVectors], np.ndarray] | None = None
+    """Config -> (documents, width) float32 vectors of a network that learnt what is taken next, 0 where
+    nobody took an item; None where nobody took anything."""
 
     def vectors_of(self, encoder: TextEncoderConfig, of: str, metadata: Sequence[str] = ()) -> np.ndarray:
         """`vectors` as float32, checked for one row per document.

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrograd.docid_table import DocidTable
 from retrograd.docids.append import append_keys, sizes_for
-from retrograd.docids.behaviour import behaviour_vectors, text_map, unit_rows
+from retrograd.docids.behaviour import NextItemVectors, behaviour_vectors, text_map, unit_rows
 from retrograd.docids.collisions import COLLISIONS, expand, reassign, suffix
 from retrograd.docids.inputs import DocidInputs, check_vector_source
 from retrograd.docids.report import FIT_ERROR
@@ -24,6 +24,11 @@ from retrograd.types import State, TextEncoderConfig
 HISTORIES = "histories"
 FROM_TEXT = "from_text"
 """Name, in a table's state, of the map from vectors of texts to those of what is taken near: (e, d)."""
+
+_NOBODY_TOOK = (
+    "these docids are made of what users took, and the dataset has no interactions; give "
+    "items.jsonl with interactions.tsv, or RecBole files, or choose docids of documents alone"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,10 @@ class Quantised:
     fitting: OptimisedProduct | ResidualKMeans | ResidualAutoencoder | None = None
     """How that quantiser is fitted where it leaves a choice; None for its defaults."""
 
+    companions: NextItemVectors | None = None
+    """What the quantised vectors are aligned with while a `ResidualAutoencoder` with `alignment` is fitted,
+    of its width; None where nothing is."""
+
     levels: int = 4
     codes: int = 32
     """Codes per level."""
@@ -62,6 +71,7 @@ class Quantised:
         if self.fitting is not None and self.fitting.quantizer != self.quantizer:
             kind = type(self.fitting).__name__
             raise ValueError(f"{kind} fits {self.fitting.quantizer!r}, not quantizer={self.quantizer!r}")
+        self._check_companions()
         if self.metadata and self.of == "pseudo_queries":
             raise ValueError(f"metadata is read of documents, not of={self.of!r}")
         if self.collisions not in COLLISIONS:
@@ -69,15 +79,29 @@ class Quantised:
         if self.levels < 1 or self.codes < 1:
             raise ValueError(f"levels={self.levels} and codes={self.codes} must be at least 1")
 
+    def _check_companions(self) -> None:
+        if self.companions is None:
+            if self._aligns:
+                raise ValueError("alignment needs companions to align with; give the docids NextItemVectors")
+        elif not isinstance(self.fitting, ResidualAutoencoder):
+            raise ValueError("companions are for a ResidualAutoencoder; give the docids one as `fitting`")
+        elif self.companions.width != self.fitting.width:
+            widths = f"{self.companions.width} and {self.fitting.width}"
+            raise ValueError(f"companions and latent vectors need one width, not {widths}")
+
+    @property
+    def _aligns(self) -> bool:
+        return isinstance(self.fitting, ResidualAutoencoder) and self.fitting.alignment > 0
+
     def assign(self, inputs: DocidInputs) -> DocidTable:
         """Fit the codebooks on the corpus and encode it.
 
         Raises:
-            InputError: more product levels than vector dimensions, or vectors that are not finite.
+            InputError: more product levels than vector dimensions, vectors that are not finite, or nothing
+                that anybody took where ids are made of that.
         """
         vectors, state = self._taken(inputs) if self.of == HISTORIES else (self._said(inputs), {})
-        fitting = QUANTIZERS[self.quantizer] if self.fitting is None else self.fitting
-        quantizer = fitting.fit(vectors, self.levels, self.codes, seed=inputs.seed)
+        quantizer = self._fitted(inputs, vectors)
         width = self.levels + (self.collisions == "suffix")
         keys = self._keys(quantizer, vectors, np.empty((0, width), np.int64))
         return DocidTable.from_keys(
@@ -101,6 +125,15 @@ class Quantised:
         keys = self._keys(quantizer, vectors, table.padded)
         return append_keys(table, keys, inputs.corpus.ids)
 
+    def _fitted(self, inputs: DocidInputs, vectors: np.ndarray) -> Quantizer:
+        fitting = QUANTIZERS[self.quantizer] if self.fitting is None else self.fitting
+        if not (self._aligns and self.companions is not None and isinstance(fitting, ResidualAutoencoder)):
+            return fitting.fit(vectors, self.levels, self.codes, seed=inputs.seed)
+        if inputs.next_item_vectors is None:
+            raise InputError(_NOBODY_TOOK)
+        beside = inputs.next_item_vectors(self.companions)
+        return fitting.fit(vectors, self.levels, self.codes, seed=inputs.seed, companions=beside)
+
     def _said(self, inputs: DocidInputs) -> np.ndarray:
         """(n, d) vectors of texts."""
         of = "documents" if self.of == HISTORIES else self.of
@@ -109,10 +142,7 @@ class Quantised:
     def _taken(self, inputs: DocidInputs) -> tuple[np.ndarray, State]:
         """(n, d) vectors of what is taken near each document, and how to guess them from texts."""
         if inputs.neighbours is None:
-            raise InputError(
-                "these docids are made of what users took, and the dataset has no interactions; give "
-                "items.jsonl with interactions.tsv, or RecBole files, or set docids.of=documents"
-            )
+            raise InputError(_NOBODY_TOOK)
         vectors, texts = behaviour_vectors(inputs.neighbours()), self._said(inputs)
         known = vectors.any(axis=1)
         from_text = text_map(texts[known], vectors[known])

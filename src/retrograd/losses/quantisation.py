@@ -58,3 +58,27 @@ def negative_usage_entropy(usage: Sequence[Tensor], *, epsilon: float = 1e-8) ->
     tensor(-1.3863)
     """
     return torch.stack([(level * (level + epsilon).log()).sum() for level in usage]).sum()
+
+
+def code_diversity(codebook: Tensor, codes: Tensor, friends: Tensor) -> Tensor:
+    """`-log softmax_{j != c}(e_c . e_j)[f]`, mean over vectors: a code is near one of its cluster, and far
+    from all others, so that no region of the space holds most of the codes.
+
+    Wang et al. 2024 (arXiv:2405.07314), the diversity regularisation.
+
+    Args:
+        codebook: (K, d) float.
+        codes: (n,) int64, the code of each vector.
+        friends: (n,) int64, another code of the same cluster; -1 for a vector that does not count, because
+            its code is alone.
+
+    Returns: () in nats; 0 where no vector counts, never NaN.
+
+    >>> code_diversity(torch.zeros(3, 2), torch.tensor([0, 1]), torch.tensor([2, -1]))
+    tensor(0.6931)
+    """
+    counts = friends >= 0
+    codes, friends = codes[counts], friends[counts]
+    scores = codebook[codes] @ codebook.T
+    scores = scores.scatter(1, codes.unsqueeze(1), -torch.inf)
+    return F.cross_entropy(scores, friends, reduction="sum") / max(len(codes), 1)

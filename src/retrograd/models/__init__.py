@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from retrograd.models.code_and_text import TextCodeTransformer
 from retrograd.models.code_sequences import CodeTransformer
 from retrograd.models.code_translation import CodeTranslator
 from retrograd.models.dual_encoder import DualEncoder, FrozenVectors
@@ -12,6 +13,7 @@ from retrograd.models.hf import T5Input
 from retrograd.models.id_tree import IdTreeTransformer
 from retrograd.models.lexical_channel import LexicalChannel
 from retrograd.models.parallel_codes import ParallelCodeTransformer
+from retrograd.models.request_transformer import RequestTransformer
 from retrograd.models.sequential import ItemTransformer
 from retrograd.models.text_encoder import MiniLM
 from retrograd.models.tfidf_svd import TfidfSvd
@@ -36,9 +38,11 @@ CONFIGS: tuple[type, ...] = (
     LexicalChannel,
     MiniLM,
     ParallelCodeTransformer,
+    RequestTransformer,
     Scoring,
     SoftResidual,
     T5Input,
+    TextCodeTransformer,
     TfidfSvd,
     TokenInput,
     TokenStates,

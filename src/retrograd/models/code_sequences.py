@@ -42,6 +42,9 @@ class SpeltRows(NamedTuple):
     keys: np.ndarray
     """(n, L) int64 of each item that `rows` may name."""
 
+    texts: np.ndarray | None = None
+    """(n, e) float32 of their texts, where a model reads those."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodeTransformer:
@@ -169,12 +172,26 @@ class CodeTransformerModel(nn.Module):
         Raises:
             InputError: within a piece, what follows an item is not the next item.
         """
+        states, tokens = self.states_before(inputs, targets)
+        return self.logits_of(states), tokens
+
+    def states_before(self, inputs: dict[str, Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """(P, L, d) states before each token of every target, and (P, L) int64 the tokens; the arguments are
+        those of `level_logits`, and targets come in the order of rows and positions."""
         items = with_followers(inputs, self.keys[targets.clamp(min=0)], targets >= 0)
-        states = self._read(self.embed(items["keys"]), items["pieces"], items["places"]).flatten(0, 1)
+        states = self._read(self.embedded(items), items["pieces"], items["places"]).flatten(0, 1)
         asked = ((items["pieces"] > 0) & (items["places"] > 0)).flatten().nonzero().squeeze(1)
         before = asked * self.depth - 1  # the last token of the item before
-        logits = [self._project(states[before + level], level) for level in range(self.depth)]
-        return logits, items["keys"].flatten(0, 1)[asked]
+        tokens = torch.arange(self.depth, device=before.device)
+        return states[before.unsqueeze(1) + tokens], items["keys"].flatten(0, 1)[asked]
+
+    def logits_of(self, states: Tensor) -> list[Tensor]:
+        """(P, L, d) states before each token -> per level (P, V) scores."""
+        return [self._project(own, level) for level, own in enumerate(states.unbind(dim=1))]
+
+    def embedded(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Collated items -> (B, w * L, d)."""
+        return self.embed(inputs["keys"])
 
     def embed(self, keys: Tensor) -> Tensor:
         """(B, w, L) tokens -> (B, w * L, d)."""
@@ -204,7 +221,7 @@ class CodeTransformerModel(nn.Module):
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """Collated histories, one to a row, as embedded tokens."""
         where = (inputs["pieces"] > 0).repeat_interleave(self.depth, dim=1)
-        return Memory(self.embed(inputs["keys"]), where)
+        return Memory(self.embedded(inputs), where)
 
     def start(self, memory: Memory) -> HistoryCache:
         """The cache of B histories after which nothing is written yet: their keys and values."""
@@ -268,11 +285,16 @@ class CodeTransformerModel(nn.Module):
 
 
 def collate_keys(prepared: SpeltRows, rows: np.ndarray) -> dict[str, Tensor]:
-    """`keys` (B, w, L), `pieces` (counted from 1, 0 where there is nothing) and `places` (B, w), int64."""
+    """`keys` (B, w, L), `pieces` (counted from 1, 0 where there is nothing) and `places` (B, w), int64, and
+    `texts` (B, w, e) float where they are read."""
     items = prepared.rows.items[rows]
-    keys = np.where((items >= 0)[..., None], prepared.keys[np.maximum(items, 0)], 0)
+    per_item = {"keys": prepared.keys} | ({} if prepared.texts is None else {"texts": prepared.texts})
+    where = (items >= 0)[..., None]
+    found = {
+        name: np.where(where, of[np.maximum(items, 0)], of.dtype.type(0)) for name, of in per_item.items()
+    }
     return {
-        "keys": torch.from_numpy(keys),
+        **{name: torch.from_numpy(array) for name, array in found.items()},
         "pieces": torch.from_numpy(prepared.rows.pieces[rows] + 1),
         "places": torch.from_numpy(prepared.rows.places[rows]),
     }
@@ -286,7 +308,8 @@ def with_followers(inputs: dict[str, Tensor], keys: Tensor, asked: Tensor) -> di
         keys: (B, w, L) of what follows each item.
         asked: (B, w) bool, where there is such.
 
-    Returns: the same three, (B, w', ...) with w' up to the number of pieces of a row wider.
+    Returns: the same three, (B, w', ...) with w' up to the number of pieces of a row wider, and whatever else
+        `inputs` says of items, 0 for those that follow.
 
     Raises:
         InputError: within a piece, what follows an item is not the next item.
@@ -307,6 +330,7 @@ def with_followers(inputs: dict[str, Tensor], keys: Tensor, asked: Tensor) -> di
     width = int((column + last)[real].max()) + 1 if bool(real.any()) else pieces.shape[1]
     row = torch.arange(len(pieces), device=pieces.device).unsqueeze(1).expand_as(pieces)
     followers = {"keys": keys, "pieces": pieces, "places": inputs["places"] + 1}
+    followers |= {name: torch.zeros_like(own) for name, own in inputs.items() if name not in followers}
     found = {}
     for name, follower in followers.items():
         own = inputs[name]

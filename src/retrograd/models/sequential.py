@@ -181,15 +181,23 @@ class ItemTransformerModel(nn.Module):
         Args:
             vectors: (m, d) item vectors to embed with, in the place of the model's own.
         """
-        items = (inputs["items"] - 1).clamp(min=0)
-        embedded = self.item_vectors(items) if vectors is None else F.embedding(items, vectors)
-        states = embedded * self.width**0.5 + F.embedding(inputs["places"], self.positions)
-        states = F.dropout(states, self._dropout, self.training)
-        bias = own_past(inputs["pieces"]).to(states.dtype)
+        states = F.dropout(self.embedded(inputs, vectors), self._dropout, self.training)
+        bias = self.visible(inputs).to(states.dtype)
         for attention, feed_forward in zip(self.attention, self.feed_forward, strict=True):
             states = feed_forward(attention(states, bias))
         normed: Tensor = self.norm(states)
         return normed
+
+    def embedded(self, inputs: dict[str, Tensor], vectors: Tensor | None) -> Tensor:
+        """(B, w, d): what the first layer reads; `vectors` as in `states`."""
+        items = (inputs["items"] - 1).clamp(min=0)
+        embedded = self.item_vectors(items) if vectors is None else F.embedding(items, vectors)
+        states: Tensor = embedded * self.width**0.5 + F.embedding(inputs["places"], self.positions)
+        return states
+
+    def visible(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(B, 1, w, w) float: 0 for what a position sees, else -inf."""
+        return own_past(inputs["pieces"])
 
     def last_states(self, rows: Rows, vectors: np.ndarray) -> np.ndarray:
         """(p, d) float32, without dropout: the state after the last item of each piece.

@@ -1,8 +1,10 @@
 """Residual codes of what an autoencoder makes of a vector: codebooks and both networks learnt together.
 
 Zeghidour et al., "SoundStream", 2021 (arXiv:2107.03312), with the loss of Rajput et al., 2023
-(arXiv:2305.05065), equation 3. Once fitted it is plain arrays. Knows vectors and codes only.
-Shapes: n vectors, d dimensions, z latent dimensions, m levels, K codes of a level.
+(arXiv:2305.05065), equation 3; two more terms, of Wang et al., 2024 (arXiv:2405.07314), may draw what is
+quantised towards other vectors of the same things and spread the codes. Once fitted it is plain arrays. Knows
+vectors and codes only.
+Shapes: n vectors, d dimensions, z latent dimensions, m levels, K codes of a level, b vectors of a batch.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from retrograd.errors import ArtifactError, InputError
+from retrograd.losses.contrastive import in_batch_contrastive
+from retrograd.losses.quantisation import code_diversity
 from retrograd.ops.straight_through import straight_through
 from retrograd.progress import Progress
-from retrograd.quantizers.balance import balanced_codes
+from retrograd.quantizers.balance import balanced_codes, balanced_groups
 from retrograd.quantizers.codebooks import check_width
 from retrograd.quantizers.kmeans import as_points
 from retrograd.quantizers.residual import ResidualQuantizer, codes_per_level
@@ -54,20 +58,39 @@ class ResidualAutoencoder:
     """Steps after which codes that nothing was assigned to start again at a vector; 0 leaves them."""
 
     balance: bool = False
-    """True: while learning, the last level assigns by equal shares (`quantizers.balance`)."""
+    """True: while learning, the last level assigns by equal shares (`quantizers.balance`), and codes of all
+    levels start where such shares put them."""
+
+    alignment: float = 0.0
+    """Weight of telling by inner products, in a batch, which companion belongs to which quantised latent
+    vector: nats, beside squared errors of standardised vectors. 0 looks at no companion."""
+
+    diversity: float = 0.0
+    """Weight of drawing each code to one of its cluster and away from all others, in nats per level."""
+
+    clusters: int = 10
+    """Of the codes of each level, of about equal size, made anew in every epoch; where `diversity` counts."""
 
     quantizer: ClassVar[str] = "residual_autoencoder"
 
     def __post_init__(self) -> None:
-        if min(self.width, self.epochs, self.batch_size, *self.hidden) < 1:
-            raise InputError("width, epochs, batch_size and every hidden width must be at least 1")
-        if self.reset_every < 0 or self.commitment < 0 or not self.learning_rate > 0:
+        if min(self.width, self.epochs, self.batch_size, self.clusters, *self.hidden) < 1:
+            raise InputError("width, epochs, batch_size, clusters and every hidden width must be at least 1")
+        weights = self.commitment, self.alignment, self.diversity
+        if min(self.reset_every, *weights) < 0 or not self.learning_rate > 0:
             raise InputError(
-                "reset_every and commitment must not be negative, and learning_rate must be positive"
+                "reset_every, commitment, alignment and diversity must not be negative, and learning_rate "
+                "must be positive"
             )
 
     def fit(
-        self, vectors: np.ndarray, levels: int, codes: int | Sequence[int], *, seed: int
+        self,
+        vectors: np.ndarray,
+        levels: int,
+        codes: int | Sequence[int],
+        *,
+        seed: int,
+        companions: np.ndarray | None = None,
     ) -> AutoencoderQuantizer:
         """Learn both networks and the codebooks; codes start at k-means clusters of latent vectors.
 
@@ -76,20 +99,24 @@ class ResidualAutoencoder:
             levels: m, at least 1.
             codes: per level, one number for all or one for each; fewer where fewer distinct residuals
                 exist when they start.
+            companions: (n, z) what each vector is aligned with, rows of 0 where there is nothing. Their
+                mean and their scale do not matter.
 
         Raises:
-            InputError: no level, not a number for each, or vectors that are not finite.
+            InputError: no level, not a number for each, vectors that are not finite, or companions that
+                are missing or do not fit.
         """
         counts = codes_per_level(levels, codes)
         points = as_points(vectors)
         mean, spread = points.mean(axis=0), points.std(axis=0)
         inputs = torch.from_numpy((points - mean) / np.where(spread > 0, spread, 1))
+        beside = self._beside(companions, len(points)) if self.alignment else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             learner = _Learner(self, points.shape[1])
             learner.start(inputs, counts, seed)
             learner.train()
-            _optimise(learner, inputs, self)
+            _optimise(learner, inputs, beside)
         return AutoencoderQuantizer(
             inner=ResidualQuantizer(tuple(_array(book) for book in learner.codebooks)),
             encoder=_arrays(learner.encoder),
@@ -97,6 +124,21 @@ class ResidualAutoencoder:
             mean=mean,
             spread=spread,
         )
+
+    def _beside(self, companions: np.ndarray | None, count: int) -> Tensor:
+        """(n, z) companions in units of their own, of mean 0; rows of 0 stay."""
+        if companions is None or companions.shape != (count, self.width):
+            shape = None if companions is None else companions.shape
+            raise InputError(
+                f"alignment needs companions of shape ({count}, {self.width}), not {shape}; give the docids "
+                "companions of the quantiser's width, or set alignment=0"
+            )
+        found = as_points(companions)
+        known = found.any(axis=1)
+        centred = found[known] - found[known].mean(axis=0) if known.any() else found[known]
+        scale = np.sqrt(np.square(centred).mean()) if centred.size else 0.0
+        found[known] = centred / (scale or 1.0)
+        return torch.from_numpy(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,17 +217,25 @@ class _Learner(nn.Module):
         self.config = config
         self.encoder, self.decoder = _network(widths), _network(widths[::-1])
         self.codebooks = nn.ParameterList()
+        self.groups: list[Tensor] = []
 
     def start(self, inputs: Tensor, counts: Sequence[int], seed: int) -> None:
         """Codes at clusters of what the untrained encoder makes of (n, d) inputs."""
         rows = torch.randperm(len(inputs))[:_START_ROWS]
         with torch.no_grad():
             latent = self.encoder(inputs[rows]).numpy()
-        books = ResidualQuantizer.fit(latent, len(counts), counts, seed=seed).codebooks
+        balance = self.config.balance
+        books = ResidualQuantizer.fit(latent, len(counts), counts, seed=seed, balance=balance).codebooks
         self.codebooks.extend(nn.Parameter(torch.from_numpy(book)) for book in books)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """(b, d) -> (b, d) reconstruction, () commitment, and per level (b,) codes."""
+        quantised, pulled, codes = self.quantise(inputs)
+        return self.decoder(quantised), pulled, codes
+
+    def quantise(self, inputs: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """(b, d) -> (b, z) sums of codes, with the gradient of what they stand for, () commitment, and per
+        level (b,) codes."""
         latent = self.encoder(inputs)
         residual, assigned, codes, pulled = latent, [], [], latent.new_zeros(())
         for level, book in enumerate(self.codebooks):
@@ -198,7 +248,31 @@ class _Learner(nn.Module):
             to_vectors = (residual.detach() - assigned[-1]).square().sum(dim=1).mean()
             residual = residual - assigned[-1].detach()
             pulled = pulled + to_vectors + self.config.commitment * residual.square().sum(dim=1).mean()
-        return self.decoder(straight_through(torch.stack(assigned).sum(dim=0), latent)), pulled, codes
+        return straight_through(torch.stack(assigned).sum(dim=0), latent), pulled, codes
+
+    def aligned(self, quantised: Tensor, companions: Tensor) -> Tensor:
+        """() nats to tell the companion of each of (b, z) vectors; rows of 0 are no companions."""
+        known = companions.any(dim=1)
+        scores = quantised[known] @ companions[known].T
+        return in_batch_contrastive(scores, torch.arange(len(scores)))
+
+    def regroup(self, seed: tuple[int, ...]) -> None:
+        """Cluster the codes of each level anew."""
+        books = [_array(book) for book in self.codebooks]
+        count = self.config.clusters
+        self.groups = [
+            torch.from_numpy(balanced_groups(book, count, seed=(*seed, level)))
+            for level, book in enumerate(books)
+        ]
+
+    def spread(self, codes: Sequence[Tensor]) -> Tensor:
+        """() nats, summed over the levels, to tell another code of the cluster of each of (b,) codes."""
+        found = []
+        for book, groups, own in zip(self.codebooks, self.groups, codes, strict=True):
+            same = (groups == groups[own].unsqueeze(1)).scatter(1, own.unsqueeze(1), False)
+            friends = (torch.rand(same.shape) * same).argmax(dim=1)
+            found.append(code_diversity(book, own, friends.masked_fill(~same.any(dim=1), -1)))
+        return torch.stack(found).sum()
 
     @torch.no_grad()
     def restart(self, inputs: Tensor, used: Sequence[Tensor]) -> None:
@@ -215,7 +289,14 @@ class _Learner(nn.Module):
             residual = residual - book[torch.cdist(residual, book).argmin(dim=1)]
 
 
-def _optimise(learner: _Learner, inputs: Tensor, config: ResidualAutoencoder) -> None:
+def _optimise(learner: _Learner, inputs: Tensor, companions: Tensor | None) -> None:
+    """Fit a learner that was started.
+
+    Args:
+        inputs: (n, d).
+        companions: (n, z), or None where nothing is aligned.
+    """
+    config = learner.config
     batches = -(-len(inputs) // config.batch_size)
     steps = config.epochs * batches
     optimizer = torch.optim.AdamW(learner.parameters(), lr=config.learning_rate, weight_decay=1e-4)
@@ -225,11 +306,19 @@ def _optimise(learner: _Learner, inputs: Tensor, config: ResidualAutoencoder) ->
         for step in range(steps):
             if step % batches == 0:
                 order = torch.randperm(len(inputs)).chunk(batches)
-            batch = inputs[order[step % batches % len(order)]]
-            reconstruction, pulled, codes = learner(batch)
-            missed = (reconstruction - batch).square().sum(dim=1).mean()
+                if config.diversity:
+                    learner.regroup((step,))
+            rows = order[step % batches % len(order)]
+            batch = inputs[rows]
+            quantised, pulled, codes = learner.quantise(batch)
+            missed = (learner.decoder(quantised) - batch).square().sum(dim=1).mean()
+            loss = missed + pulled
+            if companions is not None:
+                loss = loss + config.alignment * learner.aligned(quantised, companions[rows])
+            if config.diversity:
+                loss = loss + config.diversity * learner.spread(codes)
             optimizer.zero_grad()
-            (missed + pulled).backward()
+            loss.backward()
             optimizer.step()
             schedule.step()
             for where, code in zip(used, codes, strict=True):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from retrograd.ops.sinkhorn import sinkhorn
-from retrograd.quantizers.kmeans import cluster_means, squared_distances
+from retrograd.quantizers.kmeans import cluster_means, kmeans, squared_distances
 
 TEMPERATURE = 0.02
 """Of the transport, in units of the mean squared distance between vectors and centres."""
@@ -53,3 +53,14 @@ def balanced_centres(points: np.ndarray, centres: np.ndarray, *, seed: int | tup
             codes[rows] = balanced_codes(distances).numpy()
         centres = cluster_means(points, codes, centres)
     return centres
+
+
+def balanced_groups(points: np.ndarray, count: int, *, seed: int | tuple[int, ...]) -> np.ndarray:
+    """(n, d) float32 -> (n,) int64: at most `count` clusters, more equal in size than those of k-means.
+
+    >>> balanced_groups(np.array([[0.0], [0.1], [5.0], [5.1]], np.float32), 2, seed=0).tolist()
+    [1, 1, 0, 0]
+    """
+    centres, _ = kmeans(points, count, seed=seed)
+    centres = balanced_centres(points, centres, seed=seed)
+    return balanced_codes(torch.from_numpy(squared_distances(points, centres))).numpy()

@@ -19,6 +19,7 @@ from retrograd.recipes import (
     memory,
     parallel_codes,
     recommendation,
+    search_and_recommendation,
     semantic_ids,
     ultron,
 )
@@ -61,8 +62,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "generative_next_item_counts": id_tree.generative_next_item_counts,
     "sasrec_counts": id_tree.sasrec_counts,
     "rpg_like": parallel_codes.rpg_like,
+    "search_and_recommendation": search_and_recommendation.search_and_recommendation,
     "tiger": semantic_ids.tiger,
     "tiger_published": semantic_ids.tiger_published,
+    "letter": semantic_ids.letter,
+    "liger_like": semantic_ids.liger_like,
 }
 """Every named system, in the order they are listed to people."""
 

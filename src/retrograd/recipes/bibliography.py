@@ -103,6 +103,12 @@ BIBTEX: dict[str, str] = {
           Zamani, Hamed},
   year={2023}, eprint={2311.09134}, archivePrefix={arXiv}
 }""",
+    "zeng2024pag": """@inproceedings{zeng2024pag,
+  title={Planning Ahead in Generative Retrieval: Guiding Autoregressive Generation through Simultaneous
+         Decoding},
+  author={Zeng, Hansi and Luo, Chen and Zamani, Hamed},
+  booktitle={SIGIR}, year={2024}, eprint={2404.14600}, archivePrefix={arXiv}
+}""",
     "decao2021genre": """@inproceedings{decao2021genre,
   title={Autoregressive Entity Retrieval},
   author={De Cao, Nicola and Izacard, Gautier and Riedel, Sebastian and Petroni, Fabio},
@@ -175,11 +181,27 @@ BIBTEX: dict[str, str] = {
   author={Hinton, Geoffrey E.},
   journal={Neural Computation}, volume={14}, number={8}, year={2002}
 }""",
+    "zhao2025gensr": """@article{zhao2025gensr,
+  title={Unifying Search and Recommendation: A Generative Paradigm Inspired by Information Theory},
+  author={Zhao, Jujia and Wang, Wenjie and Xu, Chen and Chen, Xiuying and Ren, Zhaochun and Verberne, Suzan},
+  year={2025}, eprint={2504.06714}, archivePrefix={arXiv}
+}""",
     "hou2025rpg": """@inproceedings{hou2025rpg,
   title={Generating Long Semantic {IDs} in Parallel for Recommendation},
   author={Hou, Yupeng and Li, Jiacheng and Shin, Ashley and Jeon, Jinsung and Santhanam, Abhishek and
           Shao, Wei and Hassani, Kaveh and Yao, Ning and McAuley, Julian},
   booktitle={KDD}, year={2025}, eprint={2506.05781}, archivePrefix={arXiv}
+}""",
+    "wang2024letter": """@inproceedings{wang2024letter,
+  title={Learnable Item Tokenization for Generative Recommendation},
+  author={Wang, Wenjie and Bao, Honghui and Lin, Xinyu and Zhang, Jizhi and Li, Yongqi and Feng, Fuli and
+          Ng, See-Kiong and Chua, Tat-Seng},
+  booktitle={CIKM}, year={2024}, eprint={2405.07314}, archivePrefix={arXiv}
+}""",
+    "yang2024liger": """@article{yang2024liger,
+  title={Unifying Generative and Dense Retrieval for Sequential Recommendation},
+  author={Yang, Liu and Paischer, Fabian and Hassani, Kaveh and others},
+  year={2024}, eprint={2411.18814}, archivePrefix={arXiv}
 }""",
     "ge2013opq": """@inproceedings{ge2013opq,
   title={Optimized Product Quantization for Approximate Nearest Neighbor Search},

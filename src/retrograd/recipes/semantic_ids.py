@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retrograd.data.sequences import EveryPrefix
+from retrograd.docids.behaviour import NextItemVectors
 from retrograd.docids.quantised import Quantised
+from retrograd.models.code_and_text import TextCodeTransformer
 from retrograd.models.code_sequences import CodeTransformer
 from retrograd.models.code_translation import CodeTranslator
 from retrograd.models.text_encoder import MiniLM
@@ -16,7 +18,8 @@ from retrograd.quantizers.autoencoder import ResidualAutoencoder
 from retrograd.quantizers.residual import ResidualKMeans
 from retrograd.recipe import Mix, Recipe, Stage
 from retrograd.search.code_sequences import CodeSequenceScores
-from retrograd.training.objectives import NextCodeLikelihood
+from retrograd.search.generate_and_rank import GenerateAndRank
+from retrograd.training.objectives import NextCodeLikelihood, NextCodesAndVector
 
 
 def tiger() -> Recipe:
@@ -71,4 +74,47 @@ def tiger_published() -> Recipe:
         model=CodeTranslator(),
         stages=(stage,),
         cites=(*parent.cites, "zeghidour2021soundstream"),
+    )
+
+
+def letter() -> Recipe:
+    """Codes that follow what is taken together as well: aligned with vectors learnt from histories, spread.
+
+    MiniLM stands for a language model's vectors, and the decoder is that of `tiger`.
+    """
+    parent = tiger()
+    assert isinstance(parent.docids, Quantised)
+    fitting = ResidualAutoencoder(
+        hidden=(256, 128), epochs=80, batch_size=256, balance=True, alignment=20.0, diversity=0.1
+    )
+    docids = replace(
+        parent.docids,
+        quantizer="residual_autoencoder",
+        fitting=fitting,
+        companions=NextItemVectors(),
+        levels=4,
+        collisions="reassign",
+    )
+    objective = NextCodeLikelihood(temperature=0.8)
+    return replace(
+        parent,
+        name="letter",
+        summary="the same with codes that follow behaviour too, and hard wrong codes weighing more",
+        docids=docids,
+        stages=(replace(parent.stages[0], objective=objective),),
+        cites=("wang2024letter", *parent.cites, "zeghidour2021soundstream", "kang2018sasrec"),
+    )
+
+
+def liger_like() -> Recipe:
+    """Codes find and vectors rank, two heads on one state; items that nobody took are always candidates."""
+    parent = tiger()
+    return replace(
+        parent,
+        name="liger_like",
+        summary="writes semantic ids, adds items nobody took, and ranks both by vectors of their texts",
+        model=TextCodeTransformer(),
+        stages=(replace(parent.stages[0], objective=NextCodesAndVector()),),
+        search=GenerateAndRank(),
+        cites=("yang2024liger", *parent.cites),
     )

@@ -7,6 +7,7 @@ from retrograd.search.combine import Fuse, Rerank
 from retrograd.search.counting import ItemKNN, Popular, TransitionKNN
 from retrograd.search.decoding_policies import AnnealedSampling, BestFirst, DiverseBeam
 from retrograd.search.experts import ProductOfExperts
+from retrograd.search.generate_and_rank import GenerateAndRank
 from retrograd.search.generative import Beam, ScoreAll
 from retrograd.search.geometric import GeometricBeam, GeometricScoreAll
 from retrograd.search.history import WithHistory
@@ -18,6 +19,7 @@ from retrograd.search.nearest_to_history import NearestToHistory
 from retrograd.search.parallel_codes import ParallelCodeScores
 from retrograd.search.query_memory import QueryMemory
 from retrograd.search.reconstruction import CodeReconstruction
+from retrograd.search.requests import RequestScores
 from retrograd.search.sequential import SequenceModelScores
 from retrograd.search.tree_search import TreeSearch
 
@@ -30,6 +32,7 @@ CONFIGS: tuple[type, ...] = (
     CodeReconstruction,
     DiverseBeam,
     Fuse,
+    GenerateAndRank,
     GeometricBeam,
     GeometricScoreAll,
     IdTreeScores,
@@ -41,6 +44,7 @@ CONFIGS: tuple[type, ...] = (
     Popular,
     ProductOfExperts,
     QueryMemory,
+    RequestScores,
     Rerank,
     ScoreAll,
     SequenceModelScores,

@@ -72,14 +72,31 @@ class CodeSequenceScores:
 
 
 class KeyScores:
-    """Scores of all items by what a model says of their keys. Implements `HistoryScores`."""
+    """Scores of all items by what a model says of their keys. Implements `HistoryScores`.
 
-    def __init__(self, config: CodeSequenceScores, model: Any, table: DocidTable) -> None:
-        self.config, self.model = config, model
+    Args:
+        texts: (n, e) float32, for a model that reads texts of items.
+    """
+
+    def __init__(
+        self,
+        config: CodeSequenceScores,
+        model: Any,
+        table: DocidTable,
+        texts: np.ndarray | None = None,
+    ) -> None:
+        self.config, self.model, self.texts = config, model, texts
         self.trie = CsrTrie.from_table(table, device_of(model))
         self.keys = keys_of_items(table)
         keys, starts = table.by_document
         self._key_of_item = keys[starts[:-1]]
+
+    def states(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """(q, d) float32 states after histories, of a model that has such; 0 after an empty one."""
+        found = np.zeros((len(histories), self.model.shape.width), np.float32)
+        for at in self._batches(histories):
+            found[at] = self.model.last_states(self._inputs([histories[one] for one in at]))
+        return found
 
     def __call__(self, histories: Sequence[np.ndarray]) -> ItemScores:
         """As `HistoryScores`: nothing is proposed for an empty history."""
@@ -107,7 +124,7 @@ class KeyScores:
     def _inputs(self, histories: Sequence[np.ndarray]) -> dict[str, Tensor]:
         read = [history[-self.model.length :] for history in histories]
         rows = pack(read, len(read[0]))  # each fills a row
-        inputs = collate_keys(SpeltRows(rows, self.keys), np.arange(len(rows)))
+        inputs = collate_keys(SpeltRows(rows, self.keys, self.texts), np.arange(len(rows)))
         return {name: tensor.to(self.trie.token.device) for name, tensor in inputs.items()}
 
     def _every(self, inputs: dict[str, Tensor]) -> Tensor:

@@ -80,7 +80,7 @@ class NextItemSearcher:
         for start, histories in self._blocks(queries):
             found = self.scores(histories)
             for at, history in enumerate(histories):
-                scores, rows = _best(found, at, k, history if self._exclude else history[:0])
+                scores, rows = best_items(found, at, k, history if self._exclude else history[:0])
                 all_scores[start + at, : len(rows)], all_rows[start + at, : len(rows)] = scores, rows
         return all_scores, all_rows
 
@@ -108,7 +108,7 @@ def history_rows(query: Query, row_of: Mapping[str, int]) -> np.ndarray:
     return np.asarray([row_of[item] for item in query.history if item in row_of], np.int64)
 
 
-def _best(found: ItemScores, at: int, k: int, banned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def best_items(found: ItemScores, at: int, k: int, banned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and rows of the `k` best items of one line, best first, whatever shares the last place.
 
     Args:

@@ -39,6 +39,7 @@ from retrograd.system import Fitted, System, build_model, mean_of_groups, tempor
 from retrograd.training.batches import PreparedSource, answers_sharing_a_text
 from retrograd.training.card import write_card
 from retrograd.training.checkpoint import delete_checkpoints
+from retrograd.training.item_vectors import next_item_vectors
 from retrograd.training.loop import StageResult, train_stage
 from retrograd.training.moving_ids import MovingIds, moving_ids
 from retrograd.training.own_queries import own_queries, pseudo_query_source
@@ -323,6 +324,9 @@ def docid_inputs(
         model_codes=codes if hasattr(model, "document_codes") else None,
         vectors_of_texts=vectors_of_texts,
         neighbours=(lambda: taken_near(histories, corpus)) if histories else None,
+        next_item_vectors=(lambda config: next_item_vectors(config, histories, corpus, seed))
+        if histories
+        else None,
     )
 
 

@@ -8,7 +8,12 @@ import torch
 
 from retrograd.errors import InputError
 from retrograd.training.batches import Batch
-from retrograd.training.objectives import NextCodeLikelihood, NextItemLikelihood, SampledNextItem
+from retrograd.training.objectives import (
+    NextCodeLikelihood,
+    NextCodesAndVector,
+    NextItemLikelihood,
+    SampledNextItem,
+)
 
 ITEMS = 4
 VECTORS = torch.randn(ITEMS, 3, generator=torch.Generator().manual_seed(0))
@@ -125,3 +130,55 @@ def test_no_target_costs_nothing_and_one_per_row_is_refused():
     assert sum(NextCodeLikelihood()(Writer(), nothing).values()).item() == 0
     with pytest.raises(InputError, match="EveryPrefix"):
         NextCodeLikelihood()(Writer(), Batch({}, torch.tensor([1, 2])))
+
+
+def test_at_a_temperature_scores_are_divided_by_it():
+    logits = STATES.flatten(0, 1)[:3].double() / 0.5
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2, 1]))
+    found = NextCodeLikelihood(temperature=0.5)(Writer(), BATCH)["level_1"]
+    torch.testing.assert_close(found.double(), expected)
+    with pytest.raises(InputError, match="must be positive"):
+        NextCodeLikelihood(temperature=0.0)
+
+
+class WriterAndRanker(Writer):
+    """The same with vectors of items beside."""
+
+    texts = VECTORS
+
+    def states_before(self, inputs, targets):
+        states = STATES.flatten(0, 1)[:3].unsqueeze(1).expand(-1, 2, -1)
+        return states, self.level_logits(inputs, targets)[1]
+
+    def logits_of(self, states):
+        return [states[:, 0], states[:, 1, :2]]
+
+    def item_vectors(self, texts):
+        return 2 * texts
+
+
+def test_the_second_part_asks_for_the_target_among_all_that_are_somebodys_target():
+    found = NextCodesAndVector(weight=0.5)(WriterAndRanker(), BATCH)
+    codes = NextCodeLikelihood()(Writer(), BATCH)
+    assert list(found) == [*codes, "vector"]
+    for name, cost in codes.items():
+        torch.testing.assert_close(found[name], cost)
+    wanted = [0, 2, 3]
+    states = STATES.flatten(0, 1)[:3].double()
+    scores = states / states.norm(dim=1, keepdim=True) @ (2 * VECTORS[wanted].double()).T
+    right = torch.tensor([wanted.index(target) for target in (2, 0, 3)])
+    expected = 0.5 * torch.nn.functional.cross_entropy(scores, right)
+    torch.testing.assert_close(found["vector"].double(), expected, atol=1e-6, rtol=0)
+
+
+def test_where_nobody_counted_all_items_are_compared():
+    states = STATES.flatten(0, 1)[:3].double()
+    scores = states / states.norm(dim=1, keepdim=True) @ (2 * VECTORS.double()).T
+    expected = torch.nn.functional.cross_entropy(scores, RIGHT)
+    found = NextCodesAndVector()(WriterAndRanker(), Batch({}, TARGETS))["vector"].double()
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_a_second_part_without_weight_is_refused():
+    with pytest.raises(InputError, match="has no second part"):
+        NextCodesAndVector(weight=0.0)

@@ -15,6 +15,14 @@ Requests = Annotated[
         "--requests", help="Take the rows of search_log.tsv as queries, each with what its asker took before."
     ),
 ]
+Interactions = Annotated[
+    Path | None,
+    typer.Option(
+        "--interactions",
+        metavar="FILE",
+        help="Beside a search set: who took which of its items (user_id, item_id, order or timestamp).",
+    ),
+]
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Dataset folder, for example in BEIR's layout.")
 ]

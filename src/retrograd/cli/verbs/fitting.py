@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrograd.cli.verbs.arguments import Cut, Data, Requests, Threads
+from retrograd.cli.verbs.arguments import Cut, Data, Interactions, Requests, Threads
 
 
 def fit(
@@ -21,6 +21,7 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same system.")] = 0,
     requests: Requests = False,
+    interactions: Interactions = None,
     cut: Cut = "last",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoints of an interrupted fit.")
@@ -38,6 +39,7 @@ def fit(
       retrograd fit generative --data DIR --out my-system --set search.width=50 --set stages.0.max_steps=500
       retrograd fit dgi_requests --data DIR --requests --out my-system
       retrograd fit transition_knn --data DIR-OF-INTERACTIONS --out my-recommender
+      retrograd fit search_and_recommendation --data DIR --requests --interactions FILE --out my-system
     """
     from retrograd.cli.fit import fit_command
 
@@ -49,6 +51,7 @@ def fit(
         settings or [],
         seed,
         requests=requests,
+        interactions=interactions,
         cut=cut,
         resume=resume,
         threads=threads,

@@ -56,10 +56,12 @@ from retrograd.evaluation.diagnostics.isotropy import (
     uniformity,
 )
 from retrograd.evaluation.diagnostics.norms import NormFrequency, norm_against_frequency, spearman
+from retrograd.evaluation.diagnostics.overlap import NeighbourOverlap, neighbour_overlap
 from retrograd.evaluation.diagnostics.plots import gradient_figure, plot_diagnosis
 from retrograd.evaluation.diagnostics.popularity import AuditSettings, PopularityAudit, audit_popularity
 from retrograd.evaluation.diagnostics.report import Audience, Diagnosis, Reference, Settings, diagnose
 from retrograd.evaluation.diagnostics.subject import CodeModel, Subject, subject_of, subject_of_run
+from retrograd.evaluation.diagnostics.task_gradients import gradient_cosine, gradient_of
 
 __all__ = [
     "Agreement",
@@ -78,6 +80,7 @@ __all__ = [
     "Hubness",
     "Isotropy",
     "LevelAgreement",
+    "NeighbourOverlap",
     "NormFrequency",
     "PopularityAudit",
     "Reference",
@@ -99,8 +102,10 @@ __all__ = [
     "estimator_bias",
     "first_keys",
     "gini",
+    "gradient_cosine",
     "gradient_draws",
     "gradient_figure",
+    "gradient_of",
     "gradient_summary",
     "health_of_codes",
     "hubness",
@@ -108,6 +113,7 @@ __all__ = [
     "isotropy",
     "mean_cosine",
     "nearest_rows",
+    "neighbour_overlap",
     "norm_against_frequency",
     "occurrences_in",
     "occurrences_of_rows",

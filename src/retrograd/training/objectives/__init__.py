@@ -7,6 +7,7 @@ from retrograd.training.objectives.id_tree import IdTreeLikelihood
 from retrograd.training.objectives.indexing import JointIndexing
 from retrograd.training.objectives.next_item import (
     NextCodeLikelihood,
+    NextCodesAndVector,
     NextItemLikelihood,
     SampledNextItem,
 )
@@ -19,6 +20,7 @@ CONFIGS = (
     GuidedIndexing,
     JointIndexing,
     NextCodeLikelihood,
+    NextCodesAndVector,
     NextItemLikelihood,
     ParallelCodeLikelihood,
     SampledNextItem,
@@ -35,6 +37,7 @@ __all__ = [
     "JointIndexing",
     "ListwiseDistillation",
     "NextCodeLikelihood",
+    "NextCodesAndVector",
     "NextItemLikelihood",
     "ParallelCodeLikelihood",
     "SampledNextItem",

@@ -1,12 +1,13 @@
 """Objectives of models that say after every item which comes next.
 
-They know a model's `states`, `item_vectors` and `count`, or its `level_logits`, and a batch whose documents
-are the targets of positions; not how the model reads a history.
+They know a model's `states`, `item_vectors` and `count`, or its `level_logits` and what these are made of,
+and a batch whose documents are the targets of positions; not how the model reads a history.
 Shapes: B rows of a batch, w positions of a row, P positions that have a target, K negatives, n items.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,16 +90,59 @@ class NextCodeLikelihood:
     """Softmax cross-entropy of every token of every target's key (Rajput et al. 2023, section 3.2), after all
     beginnings of a history in one pass."""
 
+    temperature: float = 1.0
+    """Scores are divided by it here and not when they are searched. Below 1, wrong tokens that score high
+    weigh more (Wang et al. 2024, arXiv:2405.07314, ranking-guided generation, where it is fixed too)."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature={self.temperature} must be positive")
+
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
-        """`{"level_1": nats per position, ...}`; their sum is the cost of a key."""
+        """`{"level_1": nats per position, ...}`; their sum is the cost of a key at that temperature."""
         _check_positions(batch)
         logits, tokens = model.level_logits(batch.inputs, batch.documents)
-        costs = zip(logits, tokens.unbind(dim=1), strict=True)
-        count = max(len(tokens), 1)
-        return {
-            f"level_{level}": F.cross_entropy(scores.float(), right, reduction="sum") / count
-            for level, (scores, right) in enumerate(costs, 1)
-        }
+        return _costs(logits, tokens, self.temperature)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextCodesAndVector:
+    """The same, and beside it the softmax over the vectors of all items that are somebody's target (Yang et
+    al. 2024, arXiv:2411.18814): an item that nobody took is no wrong answer."""
+
+    weight: float = 1.0
+    """Of the second part."""
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise InputError(f"weight={self.weight} must be positive; NextCodeLikelihood has no second part")
+
+    def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        """`{"level_1": nats per position, ..., "vector": weight * nats per position}`."""
+        _check_positions(batch)
+        states, tokens = model.states_before(batch.inputs, batch.documents)
+        targets = batch.documents[batch.documents >= 0]
+        rows, among = _candidates(model, batch, targets)
+        vectors, after = model.item_vectors(model.texts[rows]), F.normalize(states[:, 0], dim=1)
+        ranked = self.weight * inner_product_cross_entropy(after, vectors, among)
+        return {**_costs(model.logits_of(states), tokens, 1.0), "vector": ranked}
+
+
+def _candidates(model: Any, batch: Batch, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(m,) rows of the items that are targets in the stage, and (P,) which of them each target is."""
+    wanted = torch.ones(len(model.texts), dtype=torch.bool, device=targets.device)
+    if batch.frequencies is not None:
+        wanted = (batch.frequencies > 0).to(targets.device)
+    return wanted.nonzero().squeeze(1), (wanted.cumsum(0) - 1)[targets]
+
+
+def _costs(logits: Sequence[Tensor], tokens: Tensor, temperature: float) -> dict[str, Tensor]:
+    """Nats per position of each level: per level (P, V) scores, and (P, L) the tokens that are right."""
+    count = max(len(tokens), 1)
+    return {
+        f"level_{level}": F.cross_entropy(scores.float() / temperature, right, reduction="sum") / count
+        for level, (scores, right) in enumerate(zip(logits, tokens.unbind(dim=1), strict=True), 1)
+    }
 
 
 def _check_positions(batch: Batch) -> None:
