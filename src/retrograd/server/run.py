@@ -12,6 +12,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +114,18 @@ def serve(folders: Mapping[str, Path], options: Options) -> None:
             raise InputError(
                 f"{options.host} can be reached from elsewhere: give --token-file, or set RETROGRAD_TOKEN"
             )
-        _use_threads(options.threads)
         systems = {}
-        for name, folder in folders.items():
+
+        def load(name: str, folder: Path) -> None:
             systems[name] = LiveSystem.open(folder, write=not options.read_only)
             opened.callback(systems[name].close)
             systems[name].search(FIRST_QUESTION, 1)  # encoders are loaded now, not while somebody waits
+
+        # The threads that help one thread to compute live as long as it does, and with more of them than
+        # processors all of them sleep at once instead of waiting awake: this one must not outlive its work.
+        with ThreadPoolExecutor(1, initializer=_use_threads, initargs=(options.threads,)) as loading:
+            for name, folder in folders.items():
+                loading.submit(load, name, folder).result()
         settings = Settings(
             deadline=options.deadline,
             token=options.token,
