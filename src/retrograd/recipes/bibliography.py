@@ -103,12 +103,6 @@ BIBTEX: dict[str, str] = {
           Zamani, Hamed},
   year={2023}, eprint={2311.09134}, archivePrefix={arXiv}
 }""",
-    "zeng2024pag": """@inproceedings{zeng2024pag,
-  title={Planning Ahead in Generative Retrieval: Guiding Autoregressive Generation through Simultaneous
-         Decoding},
-  author={Zeng, Hansi and Luo, Chen and Zamani, Hamed},
-  booktitle={SIGIR}, year={2024}, eprint={2404.14600}, archivePrefix={arXiv}
-}""",
     "decao2021genre": """@inproceedings{decao2021genre,
   title={Autoregressive Entity Retrieval},
   author={De Cao, Nicola and Izacard, Gautier and Riedel, Sebastian and Petroni, Fabio},

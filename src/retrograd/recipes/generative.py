@@ -13,15 +13,10 @@ from retrograd.docids.quantised import Quantised
 from retrograd.models.text_encoder import MiniLM
 from retrograd.recipe import Mix, Recipe
 from retrograd.recipes.dsi import dsi_qg
-from retrograd.search.generative import Beam
-from retrograd.search.lexical import Lexical
 
 
 def generative() -> Recipe:
-    """A code means the same direction under every prefix, which a small decoder learns quickest.
-
-    BM25 says which prefixes a narrow beam keeps, the decoder orders what they lead to (Zeng et al., 2024).
-    """
+    """A code means the same direction under every prefix, which a small decoder learns quickest."""
     parent = dsi_qg()
     examples = (
         Mix(source=PseudoQueries(per_document=12), weight=30.0),
@@ -31,9 +26,8 @@ def generative() -> Recipe:
     return replace(
         parent,
         name="generative",
-        summary="generates residual codes, trained on pseudo-queries and documents, its beam led by BM25",
+        summary="the default: generates residual codes, trained on pseudo-queries and documents",
         docids=Quantised(encoder=MiniLM(), quantizer="residual", levels=4, codes=64),
         stages=(replace(parent.stages[0], examples=examples),),
-        search=Beam(width=10, planner=Lexical()),
-        cites=("tay2022dsi", "zhuang2022dsiqg", "rajput2023tiger", "zeng2023ripor", "zeng2024pag"),
+        cites=("tay2022dsi", "zhuang2022dsiqg", "rajput2023tiger", "zeng2023ripor"),
     )
