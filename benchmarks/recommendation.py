@@ -38,7 +38,7 @@ from retrograd.types import Qrels, Query, Ranking, Searcher
 
 BASELINES = ("transition_knn", "transition_knn_wide", "markov", "item_knn", "dense_next_item", "pop")
 COMPARED_WITH = "transition_knn"
-ALSO_COMPARED_WITH = ("sasrec", "sasrec_counts")
+ALSO_COMPARED_WITH = ("sasrec", "sasrec_counts", "tiger")
 DEPTH = 50
 """Answers asked of every system; a tie that reaches beyond them is a miss under every rule but its own."""
 

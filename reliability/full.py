@@ -185,6 +185,7 @@ def _load(seconds: float, *, alone: float, flat: bool) -> Outcome:
         "acknowledged documents missing": report.missing,
     }
     faults = [f"{count} {what}" for what, count in counted.items() if count]
+    faults += report.why
     done = (
         f"8 readers and a writer for {seconds / 60:.3g} minutes: {report.beside.answers:,} answers, "
         f"{report.changes:,} changes"

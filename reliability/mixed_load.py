@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Phase:
     stale: int
     p50_ms: float
     p99_ms: float
+    why: tuple[str, ...] = ()
+    """The errors by what the server said, and how often."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,14 @@ class LoadReport:
     missing: int
     samples: tuple[Sample, ...]
     """While the writer wrote."""
+
+    change_why: tuple[str, ...] = ()
+    """The errors of changes by what the server said, and how often."""
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """All errors by what the server said."""
+        return (*self.alone.why, *self.beside.why, *self.change_why)
 
     @property
     def growth(self) -> float:
@@ -108,7 +119,7 @@ def mixed_load(
             _, found = _read(server, readers, seconds)
         beside = _phase(found, seconds, writer.gone)
         code = server.stop()
-    errors = writer.errors + (code != 0)
+    errors = writer.refused.total() + (code != 0)
     took = sorted(writer.took) or [0.0]
     return LoadReport(
         alone,
@@ -118,6 +129,7 @@ def mixed_load(
         1000 * took[int(0.99 * (len(took) - 1))],
         writer.missing,
         tuple(watch.samples),
+        _counted(writer.refused),
     )
 
 
@@ -145,7 +157,8 @@ class Writer:
         """Document -> when its deletion was acknowledged."""
 
         self.took: list[float] = []
-        self.errors = self.missing = 0
+        self.missing = 0
+        self.refused: Counter[str] = Counter()
 
     def __call__(self, done: threading.Event) -> None:
         """Until done."""
@@ -163,9 +176,10 @@ class Writer:
 
     def _change(self, method: str, name: str, body: Any) -> bool:
         began = time.monotonic()
-        status, _ = self._client.ask(method, f"/v1/systems/load/documents/{name}", body)
+        status, told = self._client.ask(method, f"/v1/systems/load/documents/{name}", body)
         self.took.append(time.monotonic() - began)
-        self.errors += status != 200
+        if status != 200:
+            self.refused[f"{method} {status} {told!s:.200}"] += 1
         return status == 200
 
     def _finds(self, name: str, text: str) -> bool:
@@ -208,9 +222,14 @@ def _read(server: Running, readers: int, seconds: float) -> tuple[Phase, list[di
 def _phase(found: Sequence[dict[str, Any]], seconds: float, gone: dict[str, float]) -> Phase:
     took = sorted(one["took"] for one in found) or [0.0]
     stale = sum(gone.get(name, one["at"]) < one["at"] for one in found for name in one["ids"])
-    errors = sum(one["status"] != 200 for one in found) + (not found)
+    refused = Counter(f"{one['status']} {one['why']}" for one in found if one["status"] != 200)
+    errors = refused.total() + (not found)
     p50, p99 = (1000 * took[int(share * (len(took) - 1))] for share in (0.5, 0.99))
-    return Phase(seconds, len(found), errors, stale, p50, p99)
+    return Phase(seconds, len(found), errors, stale, p50, p99, _counted(refused))
+
+
+def _counted(refused: Counter[str]) -> tuple[str, ...]:
+    return tuple(f"{what} ({count} x)" for what, count in refused.most_common())
 
 
 def _reader(port: int, seconds: float, number: int) -> None:
@@ -220,12 +239,13 @@ def _reader(port: int, seconds: float, number: int) -> None:
         text = MARK if asked % 2 else f"{WORDS[asked // 2 % len(WORDS)]} {asked}"
         try:
             status, body = client.ask("POST", "/v1/systems/load/search", {"query": text, "k": 10})
-        except OSError:
-            status, body = 0, {}
+        except OSError as error:
+            status, body = 0, {"error": type(error).__name__}
         took = time.monotonic() - at
         hits = [hit["id"] for result in body.get("results", ()) for hit in result["hits"]]
         ids = [name for name in hits if name.startswith(PREFIX)]
-        print(json.dumps({"at": at, "took": took, "status": status, "ids": ids}))
+        why = "" if status == 200 else str(body)[:200]
+        print(json.dumps({"at": at, "took": took, "status": status, "ids": ids, "why": why}))
         asked += 1
 
 
@@ -242,7 +262,7 @@ def table(report: LoadReport) -> str:
         )
     first, last = report.samples[len(report.samples) // 4], report.samples[-1]
     ratio = report.beside.p99_ms / max(report.alone.p99_ms, 1e-9)
-    rows.append("")
+    rows += ["", *report.why]
     rows.append(
         f"{report.changes:,} changes, {report.change_errors} errors, {report.missing} missing, "
         f"p99 of a change {report.change_p99_ms:.0f} ms; "

@@ -41,7 +41,7 @@ def tiger() -> Recipe:
                 name="codes",
                 objective=NextCodeLikelihood(),
                 examples=(Mix(source=EveryPrefix(length=20)),),
-                samples_per_document=4.0,  # rows of 64 items: with 11 interactions per item some 24 epochs
+                samples_per_document=2.0,  # rows of 64 items: with 11 interactions per item some 12 epochs
                 batch_size=8,
                 learning_rate=2e-3,
                 validate_every=1000,
