@@ -169,8 +169,8 @@ BUDGET = (
 GUIDED = (
     f"{MEASURE} / R@10 of a beam alone; of the same beam when each prefix carries BM25's best document below "
     "it. The planner says which prefixes stay, the model alone orders the answers. `every id` scores all "
-    "identifiers: no search with this model's order does better but by chance. Below, the difference in "
-    f"{MEASURE} with intervals."
+    "identifiers; a narrow beam that is led may stand above it, for it never meets what the model is wrong "
+    f"about. Below, the difference in {MEASURE} with intervals."
 )
 
 CAPTIONS = (

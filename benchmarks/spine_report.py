@@ -52,10 +52,10 @@ that have none; both are resampled by API. What the numbers mean, and what faile
 
 `fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
 queries, their text encoded anew. Nothing here was reported by other authors. Pages of
-their own: [the differentiable index](results_geometric.md), [its ablation](results_ablation.md), [identifiers and vectors at one budget](results_budget.md),
-[recommendation](results_recommendation.md), [operators](results_operators.md). Commands:
-`python benchmarks/spine.py run`, then `python benchmarks/spine_report.py --commit ...`; decoding speed:
-`make bench`.
+their own: [the differentiable index](results_geometric.md), [its ablation](results_ablation.md),
+[identifiers and vectors at one budget](results_budget.md), [recommendation](results_recommendation.md),
+[operators](results_operators.md). Commands: `python benchmarks/spine.py run`, then
+`python benchmarks/spine_report.py --commit ...`; decoding speed: `make bench`.
 """
 
 

@@ -35,6 +35,8 @@ HELD, SEED = 200, 0
 DELETED = 50
 SYSTEMS = ("bm25", "dense", "generative", "dsi_atomic+qg", "dgi_plus")
 RESULTS = Path(__file__).parent / "results"
+TIMES = "times_alone"
+"""What `--only-times` found, beside the rest."""
 
 
 def cut(recipe: Any, steps: int) -> Any:
@@ -146,10 +148,51 @@ def with_fresh_rows(system: Any, new_ids: Sequence[str]) -> Any | None:
     return System.assemble(system.recipe, replace(system.parts, model=model), system.fitted)
 
 
+def live_times(folder: Path, copied: Path, new: Sequence[Any], text_of: dict[str, str]) -> dict[str, Any]:
+    """How long documents take to join a copy of a system, one by one, until each has been asked for."""
+    from retrograd.updates.live import LiveSystem
+
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(folder, copied)
+    cache = os.environ.get("RETROGRAD_CACHE")
+    os.environ["RETROGRAD_CACHE"] = "off"
+    with LiveSystem.open(copied) as live:
+        live.search("opens what opens when it is first asked")
+
+        def add(document: Any, text: str) -> None:
+            live.add([document])
+            live.search(text)
+
+        asked = [(document, text_of.get(document.id, document.title)) for document in new]
+        added = timed([lambda d=d, text=text: add(d, text) for d, text in asked])
+        searched = timed([lambda text=text: live.search(text) for _, text in asked])
+    os.environ.pop("RETROGRAD_CACHE")
+    os.environ.update({} if cache is None else {"RETROGRAD_CACHE": cache})
+    return {"add": added, "search": searched}
+
+
+def delete_times(copied: Path, ids: Sequence[str]) -> dict[str, float]:
+    """How long documents take to leave, one by one."""
+    from retrograd.updates.live import LiveSystem
+
+    with LiveSystem.open(copied) as live:
+        return timed([lambda id=id: live.delete([id]) for id in ids])
+
+
+def times(name: str, steps: int, folder: Path) -> dict[str, Any]:
+    """Only the times of one system."""
+    _, without, new = collection()
+    kept, copied = (folder / f"{name}.{steps}.{state}" for state in ("without", "live"))
+    recipe = cut(variants()[name](), steps)
+    fitted(kept, recipe, without)
+    text_of = dict(reversed(questions(recipe, new, without.corpus)))
+    found = live_times(kept, copied, new, text_of)
+    return found | {"delete": delete_times(copied, [document.id for document in new[:DELETED]])}
+
+
 def measure(name: str, steps: int, light: Any, folder: Path) -> dict[str, Any]:
     """Everything about one system."""
     from retrograd.system import System
-    from retrograd.updates.live import LiveSystem
     from retrograd.updates.replay import train
 
     dataset, without, new = collection()
@@ -167,22 +210,7 @@ def measure(name: str, steps: int, light: Any, folder: Path) -> dict[str, Any]:
         "rebuilt": hit_rates(whole, asked) | against(before, judged_scores(whole, dataset, held)),
     }
     copied = folder / f"{name}.{steps}.live"
-    shutil.rmtree(copied, ignore_errors=True)
-    shutil.copytree(folder / f"{name}.{steps}.without", copied)
-    cache = os.environ.get("RETROGRAD_CACHE")
-    os.environ["RETROGRAD_CACHE"] = "off"
-    with LiveSystem.open(copied) as live:
-        live.search(asked[0][1])  # opens what opens when it is first asked
-
-        def add(document: Any, text: str) -> None:
-            live.add([document])
-            live.search(text)
-
-        text_of = dict(reversed(asked))
-        result["add"] = timed([lambda d=d: add(d, text_of.get(d.id, d.title)) for d in new])
-        result["search"] = timed([lambda d=d: live.search(text_of.get(d.id, d.title)) for d in new])
-    os.environ.pop("RETROGRAD_CACHE")
-    os.environ.update({} if cache is None else {"RETROGRAD_CACHE": cache})
+    result |= live_times(folder / f"{name}.{steps}.without", copied, new, dict(reversed(asked)))
     grown = System.load(copied)
     result["added"] = hit_rates(grown, asked) | against(before, judged_scores(grown, dataset, held))
     fresh = with_fresh_rows(grown, ids)
@@ -194,8 +222,7 @@ def measure(name: str, steps: int, light: Any, folder: Path) -> dict[str, Any]:
         seconds = time.process_time() - began
         scores = against(before, judged_scores(trained, dataset, held))
         result["trained"] = hit_rates(trained, asked) | scores | {"processor_seconds": seconds}
-    with LiveSystem.open(copied) as live:
-        result["delete"] = timed([lambda id=id: live.delete([id]) for id in ids[:DELETED]])
+    result["delete"] = delete_times(copied, ids[:DELETED])
     return result
 
 
@@ -237,6 +264,9 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=Path("build/updates"))
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--only-times", action="store_true", help="measure no more than how long changes take"
+    )
     parser.add_argument("--table", type=Path, help="only print the table of this result")
     chosen = parser.parse_args()
     if chosen.table:
@@ -257,11 +287,18 @@ def main() -> None:
     report["hardware"] = hardware()
     for name in chosen.systems:
         load = os.getloadavg()[0]
+        if chosen.only_times:
+            found = times(name, chosen.steps, chosen.folder)
+            report["systems"].setdefault(name, {})[TIMES] = found | {"load_average": load}
+            out.write_text(json.dumps(report, indent=1) + "\n")
+            print(name, found)
+            continue
         found = measure(name, chosen.steps, light, chosen.folder)
         about = {"most_steps_of_a_stage": chosen.steps, "light": vars(light), "load_average": load}
         report["systems"][name] = about | found
         out.write_text(json.dumps(report, indent=1) + "\n")
-    print(table(report))
+    if not chosen.only_times:
+        print(table(report))
 
 
 if __name__ == "__main__":
