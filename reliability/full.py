@@ -183,6 +183,7 @@ def _load(seconds: float, *, alone: float, flat: bool) -> Outcome:
         "errors": report.alone.errors + report.beside.errors + report.change_errors,
         "deleted documents returned": report.beside.stale,
         "acknowledged documents missing": report.missing,
+        "readers without their share": int(8 * 2 * report.beside.fewest < report.beside.answers),
     }
     faults = [f"{count} {what}" for what, count in counted.items() if count]
     faults += report.why

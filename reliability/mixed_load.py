@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,9 @@ class Phase:
     p99_ms: float
     why: tuple[str, ...] = ()
     """The errors by what the server said, and how often."""
+
+    fewest: int = 0
+    """Answers of the reader that got the fewest: far below an equal share, somebody was not served."""
 
 
 @dataclass(frozen=True)
@@ -209,23 +212,30 @@ class Watch:
 def _read(server: Running, readers: int, seconds: float) -> tuple[Phase, list[dict[str, Any]]]:
     """What readers saw, and their answers one by one."""
     command = [sys.executable, "-m", "reliability.mixed_load", "--read", str(server.port)]
-    processes = [
-        subprocess.Popen(
-            [*command, "--seconds", str(seconds), "--number", str(number)], stdout=subprocess.PIPE, text=True
-        )
-        for number in range(readers)
-    ]
-    found = [json.loads(line) for process in processes for line in process.communicate()[0].splitlines()]
+    with ExitStack() as opened:
+        # a pipe that nobody empties would fill up and stop its reader
+        files = [opened.enter_context(tempfile.TemporaryFile("w+")) for _ in range(readers)]
+        processes = [
+            subprocess.Popen([*command, "--seconds", str(seconds), "--number", str(number)], stdout=file)
+            for number, file in enumerate(files)
+        ]
+        ended = [process.wait() for process in processes]
+        if any(ended):
+            raise RuntimeError(f"readers ended with {ended}")
+        for file in files:
+            file.seek(0)
+        found = [json.loads(line) for file in files for line in file]
     return _phase(found, seconds, {}), found
 
 
 def _phase(found: Sequence[dict[str, Any]], seconds: float, gone: dict[str, float]) -> Phase:
     took = sorted(one["took"] for one in found) or [0.0]
     stale = sum(gone.get(name, one["at"]) < one["at"] for one in found for name in one["ids"])
+    fewest = min(Counter(one["reader"] for one in found).values(), default=0)
     refused = Counter(f"{one['status']} {one['why']}" for one in found if one["status"] != 200)
     errors = refused.total() + (not found)
     p50, p99 = (1000 * took[int(share * (len(took) - 1))] for share in (0.5, 0.99))
-    return Phase(seconds, len(found), errors, stale, p50, p99, _counted(refused))
+    return Phase(seconds, len(found), errors, stale, p50, p99, _counted(refused), fewest)
 
 
 def _counted(refused: Counter[str]) -> tuple[str, ...]:
@@ -245,7 +255,8 @@ def _reader(port: int, seconds: float, number: int) -> None:
         hits = [hit["id"] for result in body.get("results", ()) for hit in result["hits"]]
         ids = [name for name in hits if name.startswith(PREFIX)]
         why = "" if status == 200 else str(body)[:200]
-        print(json.dumps({"at": at, "took": took, "status": status, "ids": ids, "why": why}))
+        line = {"reader": number, "at": at, "took": took, "status": status, "ids": ids, "why": why}
+        print(json.dumps(line))
         asked += 1
 
 

@@ -11,6 +11,7 @@ def _sound(report):
     assert report.change_errors == 0
     assert report.changes >= 3
     assert report.beside.answers > 20
+    assert 8 * 4 * report.beside.fewest >= report.beside.answers, "every reader is served"
     assert "p99" in table(report)
 
 
