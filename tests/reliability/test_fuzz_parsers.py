@@ -8,7 +8,7 @@ import retrograd.data
 from reliability import fuzz_parsers as module
 from reliability.fuzz_parsers import fuzz_parsers
 
-FOLDERS = {"load_dataset", "load_requests", "load_ir_dataset"}
+FOLDERS = {"load_dataset", "load_requests", "load_both_tasks", "load_ir_dataset"}
 """Read folders through the parsers of their files, or another library."""
 
 
