@@ -38,8 +38,10 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Visit]:
+def visit(browser: Any, canned: str) -> Iterator[Visit]:
     """`visit(address)` opens a page in a fresh profile; at the end no page may have complained.
+
+    `canned` is asked for so that pages close before that server does: it would reset a request under way.
 
     `expected` names parts of complaints that a test provokes, such as the browser's note of a refusal.
     """
