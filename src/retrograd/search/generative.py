@@ -19,7 +19,7 @@ from retrograd.models.inference import device_of, without_dropout
 from retrograd.native import check_precision
 from retrograd.search.beam import BeamResult, beam_search, check_normalise
 from retrograd.search.engine import check_engine, engine_of, search_keys
-from retrograd.search.look_ahead import Descendants, Planner, check_planner_scale
+from retrograd.search.look_ahead import Descendants, Planner, check_planner_scale, planner_of
 from retrograd.search.parts import Parts
 from retrograd.search.resolve import Resolver
 from retrograd.search.score_all import best_keys, score_nodes
@@ -92,7 +92,12 @@ class Beam:
                 documents than the corpus.
         """
         model, table, trie = decoded_parts(parts)
-        return beam_searcher(self, model, table, trie, plan=planner_of(self, parts, table))
+        if self.planner is None:
+            return beam_searcher(self, model, table, trie)
+        if table.document_ids != parts.corpus.ids:
+            raise ValueError("the docid table names other documents than the corpus; fit the docids again")
+        plan = planner_of(self, parts, Descendants.from_table(table))
+        return beam_searcher(self, model, table, trie, plan=plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,25 +155,6 @@ def decoded_parts(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
             f"{parts.model.level_sizes}; call the model's `resize`, or load the table it was built for"
         )
     return parts.model, parts.table, CsrTrie.from_table(parts.table)
-
-
-def planner_of(config: Beam, parts: Parts, table: DocidTable) -> Planner | None:
-    """What a beam's planner says of the prefixes; None where it has no planner.
-
-    Raises:
-        ValueError: the docids are those of other documents than the corpus.
-    """
-    if config.planner is None:
-        return None
-    if table.document_ids != parts.corpus.ids:
-        raise ValueError("the docid table names other documents than the corpus; fit the docids again")
-    return Planner(
-        config.planner.build(parts),
-        parts.corpus.row_of,
-        Descendants.from_table(table),
-        depth=config.planner_depth,
-        scale=config.planner_scale,
-    )
 
 
 def beam_searcher(

@@ -28,9 +28,9 @@ from retrograd.search.look_ahead import (
     CentroidCosines,
     Descendants,
     Outlook,
-    Planner,
     RoutedCosines,
     check_planner_scale,
+    planner_of,
 )
 from retrograd.search.nearest import document_vectors
 from retrograd.search.parts import Parts
@@ -203,15 +203,7 @@ def geometric_beam(config: GeometricBeam, parts: Parts, model: Any, table: Docid
 
     rule = RankRule(config.rank, config.alpha, config.decoder_weight)
     ranking = LeafRanking(Resolver(table), vectors, rule)
-    plan = None
-    if config.planner is not None:
-        plan = Planner(
-            config.planner.build(parts),
-            parts.corpus.row_of,
-            below,
-            depth=config.planner_depth,
-            scale=config.planner_scale,
-        )
+    plan = None if config.planner is None else planner_of(config, parts, below)
     return GeometricSearcher(model, ranking, find, batch_size=config.batch_size, plan=plan)
 
 

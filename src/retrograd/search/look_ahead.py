@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from retrograd.constraints import CsrTrie
 from retrograd.docid_table import DocidTable
 from retrograd.search.combine import RULES, Contribution
+from retrograd.search.parts import Parts
 from retrograd.types import Query, Searcher, best_rows
 
 
@@ -196,3 +197,13 @@ class Planner:
         values = np.repeat(said.missing[:, None], documents, axis=1).astype(np.float32)
         values[query, rows[query, place]] = said.scores[query, place]
         return self._below.best(torch.from_numpy(values).to(self._below.leaf.device))
+
+
+def planner_of(config: Any, parts: Parts, below: Descendants) -> Planner:
+    """The planner of a beam's config, which has `planner`, `planner_depth` and `planner_scale`.
+
+    Args:
+        below: of docids whose documents are those of the corpus, row by row.
+    """
+    searcher, row_of = config.planner.build(parts), parts.corpus.row_of
+    return Planner(searcher, row_of, below, depth=config.planner_depth, scale=config.planner_scale)
