@@ -56,6 +56,60 @@ def test_a_document_may_have_several_keys_or_none():
     assert [table.keys_of(row).tolist() for row in range(3)] == [[0, 1], [], [1]]
 
 
+@given(key_lists, st.lists(st.integers(-1, 4), max_size=6).map(tuple))
+def test_a_key_is_found_by_its_tokens_and_others_by_what_they_begin_with(keys, asked):
+    assume(not any(clashes(one, two) for one in keys for two in keys))
+    table = build(keys)
+    every = [table.key(row) for row in range(len(table))]
+    padded = np.array([[*key, *[-1] * (6 - len(key))] for key in [*every, asked]])
+    assert table.find(padded).tolist() == [*range(len(every)), every.index(asked) if asked in every else -1]
+    if -1 not in asked:
+        below = [
+            table.key(row) for row in table.find_below(np.array([asked, asked], np.int64).reshape(2, -1))
+        ]
+        assert below == sorted(key for key in every if key[: len(asked)] == asked)
+
+
+@given(key_lists, key_lists, st.data())
+def test_a_changed_table_is_refused_exactly_when_one_made_from_nothing_is(keys, more, data):
+    assume(not any(clashes(one, two) for one in keys for two in keys))
+    table = build(keys)
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(table), max_size=len(table))))
+    pairs = table.pairs[kept[table.pairs[:, 0]]]
+    stays = [table.key(row) for row in np.flatnonzero(kept)]
+    count = len(keys)
+    arguments = (
+        kept,
+        pairs,
+        more,
+        range(count, count + len(more)),
+        [f"d{at}" for at in range(count + len(more))],
+    )
+    if any(clashes(one, two) for one in [*stays, *more] for two in [*stays, *more]):
+        with pytest.raises(InputError, match="is a prefix of"):
+            table.changed(*arguments, level_sizes=(4,) * 4, state={})
+        return
+    after = table.changed(*arguments, level_sizes=(4,) * 4, state={})
+    added = [key for key in dict.fromkeys(more) if key not in stays]
+    assert [after.key(row) for row in range(len(after))] == [*stays, *added]
+    assert after.order.tolist() == sorted(range(len(after)), key=after.key)
+    owned = {(table.key(key), document) for key, document in pairs.tolist()}
+    owned |= {(key, count + at) for at, key in enumerate(more)}
+    assert {(after.key(key), document) for key, document in after.pairs.tolist()} == owned
+    assert after.pairs.tolist() == sorted(after.pairs.tolist())
+
+
+def test_a_changed_table_is_refused_where_keys_that_stay_leave_a_smaller_vocabulary():
+    table = build([(0, 3), (1, 0)])
+    names, every = ["d0", "d1"], np.ones(2, bool)
+    with pytest.raises(InputError, match=r"key 0 \(0, 3\) leaves its vocabulary \(4, 3\)"):
+        table.changed(every, table.pairs, [], [], names, level_sizes=(4, 3), state={})
+    with pytest.raises(InputError, match="2 tokens but there are 1 levels"):
+        table.changed(every, table.pairs, [], [], names, level_sizes=(4,), state={})
+    with pytest.raises(InputError, match="points outside"):
+        table.changed(every, table.pairs, [(2,)], [2], names, level_sizes=(4, 4), state={})
+
+
 def test_equal_rows_are_refused_where_keys_are_given_as_arrays():
     with pytest.raises(InputError, match=r"key 0 \(1,\) equals key 1 \(1,\)"):
         DocidTable(

@@ -343,7 +343,7 @@ class System:
         from retrograd.search.changed import changed_parts
 
         origin = replace(self.since, net=net, vectors=vectors)
-        parts = changed_parts(origin.parts, origin.places, net, vectors)
+        parts = changed_parts(origin.parts, origin.places, net, vectors, before=(self.parts, self.places))
         searcher = self.recipe.search.build(parts)
         return System(self.recipe, parts, searcher, self.fitted, self.manifest, origin, self.sealed_anew)
 

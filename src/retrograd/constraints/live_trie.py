@@ -64,8 +64,14 @@ class LiveTrie:
             keys: (n, L) int64, padded with -1; at least one, none twice or a prefix of another.
             numbers: (n,) int64, at least 0, each once.
         """
-        base = CsrTrie.from_keys(keys, level_sizes)
-        return cls(base, level_sizes, np.array(numbers, np.int64), np.zeros((0, len(level_sizes)), np.int64))
+        return replace(
+            cls.on(CsrTrie.from_keys(keys, level_sizes), level_sizes), numbers=np.array(numbers, np.int64)
+        )
+
+    @classmethod
+    def on(cls, base: CsrTrie, level_sizes: tuple[int, ...]) -> LiveTrie:
+        """The same of a trie that is there, whose keys keep their numbers."""
+        return cls(base, level_sizes, np.arange(len(base.leaves)), np.zeros((0, len(level_sizes)), np.int64))
 
     def changed(
         self,

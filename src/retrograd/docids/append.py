@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,35 +39,16 @@ def append_keys(
     """
     _refuse_known(table, document_ids)
     rows = [tuple(int(token) for token in key if token >= 0) for key in keys]
-    row_of = rows_of(table, rows)
-    added = [key for key in dict.fromkeys(rows) if key not in row_of]
-    row_of |= {key: len(table) + at for at, key in enumerate(added)}
-    documents = range(len(table.document_ids), len(table.document_ids) + len(rows))
-    pairs = np.array([(row_of[key], doc) for key, doc in zip(rows, documents, strict=True)], np.int64)
-    pairs = np.concatenate([table.pairs, pairs.reshape(-1, 2)])
-    ends = table.offsets[-1] + np.cumsum([len(key) for key in added], dtype=np.int64)
-    return replace(
-        table,
-        tokens=np.concatenate([table.tokens, np.array([t for key in added for t in key], np.int32)]),
-        offsets=np.concatenate([table.offsets, ends]),
-        pairs=pairs[np.lexsort(pairs.T[::-1])],
-        document_ids=(*table.document_ids, *document_ids),
-        level_sizes=sizes_for(added, at_least=table.level_sizes, shared=table.shared_vocabulary),
+    count = len(table.document_ids)
+    return table.changed(
+        np.ones(len(table), bool),
+        table.pairs,
+        rows,
+        np.arange(count, count + len(rows)),
+        (*table.document_ids, *document_ids),
+        level_sizes=sizes_for(rows, at_least=table.level_sizes, shared=table.shared_vocabulary),
         state=table.state if state is None else state,
     )
-
-
-def rows_of(table: DocidTable, keys: Iterable[Key]) -> dict[Key, int]:
-    """Those of the keys that the table has, and their rows; looks at rows with the same first token only.
-
-    >>> rows_of(DocidTable.from_keys([[1], [0]], [0, 1], ["a", "b"], level_sizes=(2,)), [(1,), (2,)])
-    {(1,): 1}
-    """
-    wanted = set(keys)
-    firsts = np.array(sorted({key[0] for key in wanted}), np.int64)
-    candidates = np.flatnonzero(np.isin(table.tokens[table.offsets[:-1]], firsts))
-    found = ((table.key(row), row) for row in candidates.tolist())
-    return {key: row for key, row in found if key in wanted}
 
 
 def sizes_for(
@@ -89,6 +69,6 @@ def sizes_for(
 
 
 def _refuse_known(table: DocidTable, document_ids: Sequence[str]) -> None:
-    known = set(table.document_ids).intersection(document_ids)
+    known = set(document_ids).intersection(table.document_ids)
     if known:
         raise InputError(f"document {min(known)!r} has a docid already; only new documents can be inserted")

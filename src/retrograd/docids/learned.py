@@ -98,4 +98,4 @@ class LearnedCodes:
             books = codebooks_from_state(table.state)
             vectors = inputs.vectors_of(self.encoder, self.of)
             codes = starting_codes(vectors, books, clusters=self.clusters)
-        return append_keys(table, expand(codes, table.padded), inputs.corpus.ids)
+        return append_keys(table, expand(codes, codes[:0]), inputs.corpus.ids)

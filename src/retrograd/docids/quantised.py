@@ -102,8 +102,7 @@ class Quantised:
         """
         vectors, state = self._taken(inputs) if self.of == HISTORIES else (self._said(inputs), {})
         quantizer = self._fitted(inputs, vectors)
-        width = self.levels + (self.collisions == "suffix")
-        keys = self._keys(quantizer, vectors, np.empty((0, width), np.int64))
+        keys = self._keys(quantizer, vectors)
         return DocidTable.from_keys(
             keys,
             np.arange(len(keys)),
@@ -122,7 +121,7 @@ class Quantised:
         vectors = self._said(inputs)
         if self.of == HISTORIES:
             vectors = unit_rows(vectors @ _map_from(table.state, vectors.shape[1]))
-        keys = self._keys(quantizer, vectors, table.padded)
+        keys = self._keys(quantizer, vectors, table)
         return append_keys(table, keys, inputs.corpus.ids)
 
     def _fitted(self, inputs: DocidInputs, vectors: np.ndarray) -> Quantizer:
@@ -149,8 +148,11 @@ class Quantised:
         vectors[~known] = unit_rows(texts[~known] @ from_text)
         return vectors, {FROM_TEXT: from_text}
 
-    def _keys(self, quantizer: Quantizer, vectors: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    def _keys(self, quantizer: Quantizer, vectors: np.ndarray, table: DocidTable | None = None) -> np.ndarray:
         codes = quantizer.encode(vectors)
+        taken = np.empty((0, self.levels + (self.collisions == "suffix")), np.int64)
+        if table is not None:  # the policies ask only who has the same codes, or all of them but the last
+            taken = table.padded_keys(table.find_below(codes[:, :-1]))
         if self.collisions == "reassign":
             return reassign(codes, taken, quantizer.last_distances(vectors))
         return {"suffix": suffix, "expand": expand}[self.collisions](codes, taken)

@@ -68,7 +68,7 @@ class RandomStrings:
         there, count = len(table.document_ids), len(inputs.corpus)
         *head, last = table.level_sizes
         sizes = (*head, max(last, -(-(len(table) + count) // math.prod(head))))
-        used = np.sort(np.ravel_multi_index(tuple(table.padded.T), sizes))
+        used = np.ravel_multi_index(tuple(table.padded[table.order].T), sizes)
         keys = _draw(sizes, used, count, np.random.default_rng([inputs.seed, there]))
         return append_keys(table, keys, inputs.corpus.ids)
 

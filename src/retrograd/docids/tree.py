@@ -80,15 +80,14 @@ def documents_below(table: DocidTable, prefix: Sequence[int] = (), limit: int | 
 
 def _keys_below(table: DocidTable, prefix: Sequence[int]) -> np.ndarray:
     """Rows of the keys that begin with a prefix, sorted by their tokens."""
-    keys = table.order
-    for depth, token in enumerate(prefix):
-        if depth < table.depth and 0 <= token < table.level_sizes[depth]:
-            keys = keys[slice(*np.searchsorted(table.padded[keys, depth], [token, token + 1]))]
-        else:
-            keys = keys[:0]
-        if not len(keys):
-            shown = "-".join(map(str, prefix[: table.depth + 1]))
-            raise InputError(f"no docid begins with {shown:.80}")
+    sizes = table.level_sizes
+    known = len(prefix) <= len(sizes) and all(
+        0 <= token < size for token, size in zip(prefix, sizes, strict=False)
+    )
+    keys = table.find_below(np.array([prefix], np.int64)) if known else table.order[:0]
+    if not len(keys):
+        shown = "-".join(map(str, prefix[: table.depth + 1]))
+        raise InputError(f"no docid begins with {shown:.80}")
     return keys
 
 

@@ -1,7 +1,8 @@
 """The parts of a system after documents came and went, from the parts it was saved with.
 
 The one way there: loading a folder, every change to it, and going back all end here. Whatever is in the log
-is taken as it is (keys, learnt rows, generated texts); indexes stay those of the base, see `parts.Drift`.
+is taken as it is (keys, learnt rows, generated texts); indexes stay those of the base, see `parts.Drift`, and
+docids are carried on from the state before.
 Shapes: n documents of the base, m that joined, d dimensions.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ import numpy as np
 
 from retrograd.artifacts import array_to_text, text_to_array
 from retrograd.change_log import Kept, Net
+from retrograd.constraints import CsrTrie, LiveTrie
 from retrograd.docid_table import DocidTable
-from retrograd.docids.edit import edited
+from retrograd.docids.edit import edited, named
 from retrograd.search.lexical import TEXTS
 from retrograd.search.nearest import BASE_VECTORS, VECTORS
 from retrograd.search.parts import Drift, Parts
@@ -25,7 +28,14 @@ from retrograd.search.query_memory import VECTORS as REMEMBERED
 from retrograd.types import Corpus, State
 
 
-def changed_parts(base: Parts, places: np.ndarray, net: Net, vectors: Mapping[int, np.ndarray]) -> Parts:
+def changed_parts(
+    base: Parts,
+    places: np.ndarray,
+    net: Net,
+    vectors: Mapping[int, np.ndarray],
+    *,
+    before: tuple[Parts, np.ndarray],
+) -> Parts:
     """The parts of a base with what came and went since.
 
     Args:
@@ -33,6 +43,8 @@ def changed_parts(base: Parts, places: np.ndarray, net: Net, vectors: Mapping[in
         places: (n,) int64, the place of each of its documents, ascending.
         net: the changes.
         vectors: place -> (d,) of the documents that joined; read only where the base has vectors.
+        before: the same base with other changes, or none, and the places of its documents: docids and their
+            trie are made from its own, in time that grows with what is different.
 
     Raises:
         InputError: no document is left.
@@ -47,10 +59,7 @@ def changed_parts(base: Parts, places: np.ndarray, net: Net, vectors: Mapping[in
     row_of[order] = np.arange(len(order))
     rows = np.full(len(places), -1, np.int64)
     rows[there] = row_of[: there.sum()]
-    documents = [
-        *(base.corpus[row] for row in np.flatnonzero(there).tolist()),
-        *(kept.document for kept in joined),
-    ]
+    documents = [*compress(base.corpus, there.tolist()), *(kept.document for kept in joined)]
     drift = Drift(
         base=base.corpus,
         rows=rows,
@@ -58,34 +67,64 @@ def changed_parts(base: Parts, places: np.ndarray, net: Net, vectors: Mapping[in
         places=tuple(kept.place for kept in joined),
         texts=tuple(kept.texts for kept in joined),
     )
-    corpus = Corpus(documents[at] for at in order.tolist())
-    return replace(
+    corpus = Corpus(map(documents.__getitem__, order.tolist()))
+    after = replace(
         base,
         corpus=corpus,
         model=_model(base, net, joined),
-        table=_table(base.table, drift, corpus, joined, net),
         arrays=_arrays(base.arrays, drift, len(corpus), vectors),
         drift=drift,
     )
+    if base.table is not None:
+        _change_docids(after, base.table, places, net, together[order], before)
+    return after
 
 
 def _sizes(table: DocidTable | None) -> tuple[int, ...]:
     return () if table is None else table.level_sizes
 
 
-def _table(
-    table: DocidTable | None, drift: Drift, corpus: Corpus, joined: list[Kept], net: Net
-) -> DocidTable | None:
-    if table is None:
-        return None
-    return edited(
-        table,
-        drift.rows,
-        corpus.ids,
-        joined=drift.joined,
-        keys=[kept.keys for kept in joined],
-        level_sizes=net.level_sizes,
-        state=net.state,
+def _change_docids(
+    after: Parts,
+    base: DocidTable,
+    places: np.ndarray,
+    net: Net,
+    now: np.ndarray,
+    before: tuple[Parts, np.ndarray],
+) -> None:
+    """Give the parts their table, and their trie where there was one before; `now` are their places."""
+    parts, there = before
+    assert parts.table is not None, "of the same base"
+    at = np.minimum(np.searchsorted(now, there), len(now) - 1)
+    rows = np.where(now[at] == there, at, -1)
+    joined = np.setdiff1d(np.arange(len(now)), rows, assume_unique=True)
+    came = now[joined].tolist()
+    again = [place for place in came if place not in net.joined]  # of the base, and back after they had left
+    known = dict(zip(again, base.keys_of_some(np.searchsorted(places, again)), strict=True))
+    keys = [known[place] if place in known else net.joined[place].keys for place in came]
+    sizes = net.level_sizes or base.level_sizes
+    after.table = edited(
+        parts.table, rows, after.corpus.ids, joined=joined, keys=keys, level_sizes=sizes, state=net.state
+    )
+    if "trie" in vars(parts) and _only_grew(parts.table.level_sizes, sizes):
+        after.trie = _trie(parts.trie, parts.table, named(parts.table, rows), after.table)
+
+
+def _only_grew(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """A trie keeps tokens that nobody uses any more, so it must not outlive what they stand for."""
+    return len(before) == len(after) and all(new >= old for old, new in zip(before, after, strict=True))
+
+
+def _trie(trie: CsrTrie | LiveTrie, before: DocidTable, kept: np.ndarray, table: DocidTable) -> LiveTrie:
+    """The trie of `table`, which came from `before` and has the keys that it `kept` first, then new ones."""
+    live = trie if isinstance(trie, LiveTrie) else LiveTrie.on(trie, before.level_sizes)
+    number = np.maximum(np.cumsum(kept) - 1, 0)
+    added = np.arange(kept.sum(), len(table))
+    return live.renumbered(np.where(live.numbers >= 0, number[live.numbers], -1)).changed(
+        joined=table.padded_keys(added),
+        numbers=added,
+        gone=before.padded_keys(np.flatnonzero(~kept)),
+        level_sizes=table.level_sizes,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from retrograd.constraints import CsrTrie
 from retrograd.search.beam import BeamResult
 from retrograd.search.best_first import best_first
 from retrograd.search.diverse import diverse_beam
@@ -61,7 +62,8 @@ class BestFirst:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = decoded_parts(parts)
+        model, table = decoded_parts(parts)
+        trie = CsrTrie.from_table(table)
 
         def find(inputs: dict[str, Tensor], count: int) -> BeamResult:
             width, mode = max(self.width, count), self.normalise
@@ -111,7 +113,7 @@ class DiverseBeam:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = decoded_parts(parts)
+        (model, table), trie = decoded_parts(parts), parts.trie
 
         def find(inputs: dict[str, Tensor], count: int) -> BeamResult:
             share = -(-max(self.width, count) // self.groups)
@@ -171,7 +173,8 @@ class AnnealedSampling:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = decoded_parts(parts)
+        model, table = decoded_parts(parts)
+        trie = CsrTrie.from_table(table)
 
         def find(inputs: dict[str, Tensor], count: int) -> BeamResult:
             generator = torch.Generator(next(iter(inputs.values())).device).manual_seed(self.seed)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from retrograd.constraints import AllowList, CsrTrie
+from retrograd.constraints import AllowList, CsrTrie, LiveTrie
 from retrograd.models.inputs import Memory
 from retrograd.search.beam import BeamResult, Groups, beam_search, first_best
 from retrograd.search.geometric_searcher import Encoded
@@ -21,7 +21,7 @@ from retrograd.search.geometric_searcher import Encoded
 def diverse_beam(
     model: Any,
     inputs: dict[str, Tensor],
-    constraint: CsrTrie | AllowList,
+    constraint: CsrTrie | LiveTrie | AllowList,
     *,
     width: int,
     groups: int,

@@ -85,19 +85,19 @@ class Beam:
         check_settings(self.normalise, self.batch_size)
 
     def build(self, parts: Parts) -> GenerativeSearcher:
-        """Ready to answer; builds the trie.
+        """Ready to answer; builds the trie, unless the parts have one.
 
         Raises:
             ValueError: the system has no docids or no model, or, with a planner, docids of other
                 documents than the corpus.
         """
-        model, table, trie = decoded_parts(parts)
+        model, table = decoded_parts(parts)
         if self.planner is None:
-            return beam_searcher(self, model, table, trie)
+            return beam_searcher(self, model, table, parts.trie)
         if table.document_ids != parts.corpus.ids:
             raise ValueError("the docid table names other documents than the corpus; fit the docids again")
-        plan = planner_of(self, parts, Descendants.from_table(table))
-        return beam_searcher(self, model, table, trie, plan=plan)
+        below = Descendants.from_table(table)
+        return beam_searcher(self, model, table, below.trie, plan=planner_of(self, parts, below))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,8 @@ class ScoreAll:
         Raises:
             ValueError: the system has no docids or no model.
         """
-        model, table, trie = decoded_parts(parts)
+        model, table = decoded_parts(parts)
+        trie = CsrTrie.from_table(table)
 
         def best(inputs: dict[str, Tensor], count: int) -> BeamResult:
             steps = score_nodes(model, inputs, trie, normalise=self.normalise, block=self.block)
@@ -140,8 +141,8 @@ def check_settings(normalise: str, batch_size: int) -> None:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
 
 
-def decoded_parts(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
-    """A system's model, its docids and their trie.
+def decoded_parts(parts: Parts) -> tuple[Any, DocidTable]:
+    """A system's model and its docids.
 
     Raises:
         ValueError: it lacks one, or they do not belong together.
@@ -154,7 +155,7 @@ def decoded_parts(parts: Parts) -> tuple[Any, DocidTable, CsrTrie]:
             f"the docid table has level sizes {parts.table.level_sizes} but the model emits "
             f"{parts.model.level_sizes}; call the model's `resize`, or load the table it was built for"
         )
-    return parts.model, parts.table, CsrTrie.from_table(parts.table)
+    return parts.model, parts.table
 
 
 def beam_searcher(

@@ -8,11 +8,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from retrograd.constraints import CsrTrie, LiveTrie
 from retrograd.docid_table import DocidTable
 from retrograd.errors import ArtifactError
 from retrograd.types import Corpus, State
@@ -74,6 +76,13 @@ class Parts:
     def base(self) -> Corpus:
         """The documents that indexes are built from."""
         return self.corpus if self.drift is None else self.drift.base
+
+    @cached_property
+    def trie(self) -> CsrTrie | LiveTrie:
+        """Of all keys, by their rows in the table; what changes the documents carries it on once it was asked
+        for, see `search.changed`."""
+        assert self.table is not None, "asked for only where there are docids"
+        return CsrTrie.from_table(self.table)
 
     def once(self, name: str, make: Callable[[], _T]) -> _T:
         """What `make` gives, made for the first who asks."""

@@ -22,9 +22,9 @@ class Resolver:
     def __init__(self, table: DocidTable, allowed: np.ndarray | None = None) -> None:
         pairs = table.pairs if allowed is None else table.pairs[allowed[table.pairs[:, 1]]]
         self.table = table
-        self._starts = np.searchsorted(pairs[:, 0], np.arange(len(table) + 1)).tolist()
-        self._documents: list[int] = pairs[:, 1].tolist()
-        self.num_reachable = len(np.unique(pairs[:, 1]))
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=len(table)))])
+        self._documents = np.ascontiguousarray(pairs[:, 1])
+        self.num_reachable = int(np.count_nonzero(np.bincount(self._documents)))
         """Documents that some key names."""
 
     def documents(self, keys: list[int], limit: int) -> list[tuple[int, int]]:
@@ -40,7 +40,7 @@ class Resolver:
         for place, key in enumerate(keys):
             if key < 0:
                 continue
-            for document in self._documents[self._starts[key] : self._starts[key + 1]]:
+            for document in self._documents[self._starts[key] : self._starts[key + 1]].tolist():
                 found.setdefault(document, place)
             if len(found) >= limit:
                 break

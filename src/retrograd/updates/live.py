@@ -21,6 +21,7 @@ from retrograd.errors import InputError
 from retrograd.live_folder import WriterLock, changes_of, vectors_of
 from retrograd.repair import keep_vectors, vectors_of_joined
 from retrograd.search.changed import generated_texts
+from retrograd.search.nearest import VECTORS
 from retrograd.system import System
 from retrograd.types import Corpus, Document, Query, Ranking
 from retrograd.updates.place import Placed, placed
@@ -298,18 +299,17 @@ class LiveSystem:
         system = self.system
         rows = sorted(system.corpus.row_of[id] for id in ids)
         places = [int(system.places[row]) for row in rows]
-        joined, table = system.since.net.joined, system.table
+        joined = system.since.net.joined
         # what a renewed base took over is known to the log with what was learnt for it
         older = {place for place in places if place not in joined}
         logged = {} if self._log is None or not older else self._log.put_rows(older)
-        found = []
-        for row, place in zip(rows, places, strict=True):
-            kept = joined.get(place) or logged.get(place)
-            if kept is None:
-                keys = () if table is None else tuple(table.key(int(key)) for key in table.keys_of(row))
-                kept = Kept(place, system.corpus[row], keys, self._texts_of_base(place))
-            found.append(kept)
-        return tuple(found)
+        keys = [()] * len(rows) if system.table is None else system.table.keys_of_some(rows)
+        return tuple(
+            joined.get(place)
+            or logged.get(place)
+            or Kept(place, system.corpus[row], own, self._texts_of_base(place))
+            for row, place, own in zip(rows, places, keys, strict=True)
+        )
 
     def _texts_of_base(self, place: int) -> dict[str, str]:
         base = self.system.since
@@ -354,7 +354,7 @@ class LiveSystem:
         since = self.system.since
         net = since.net.after([step])
         known = {**since.vectors, **vectors}
-        if net.joined.keys() - known.keys():
+        if VECTORS in since.parts.arrays and net.joined.keys() - known.keys():
             steps = [] if self._log is None else self._log.steps(after=self.system.base_generation)
             known |= vectors_of_joined(since.parts, [*steps, step], net)
         system = self.system.changed(net, {at: known[at] for at in net.joined if at in known})

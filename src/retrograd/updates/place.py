@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from retrograd.change_log import Kept
+from retrograd.change_log import Kept, Key
 from retrograd.docid_table import DocidTable
 from retrograd.docids.edit import edited
 from retrograd.search.lexical import expanding, expansions
@@ -59,7 +59,8 @@ def placed(
     def vectors() -> np.ndarray:
         return np.asarray(system.model.document_vectors(documents.contents), np.float32)
 
-    keys, sizes, state = [()] * len(documents), (), {}
+    keys: list[tuple[Key, ...]] = [()] * len(documents)
+    sizes, state = (), {}
     if system.table is not None:
         inputs = docid_inputs(
             system.recipe, system.fitted, documents, 0, background=system.parts.base, model=system.model
@@ -69,8 +70,7 @@ def placed(
         before = _without(system.table, without)
         after = system.recipe.docids.insert(before, inputs)
         first = len(before.document_ids)
-        rows = range(first, first + len(documents))
-        keys = [tuple(after.key(int(key)) for key in after.keys_of(row)) for row in rows]
+        keys = after.keys_of_some(range(first, first + len(documents)))
         sizes, state = after.level_sizes, _replaced(before.state, after.state)
     own = _learnt(system, documents, without) | {id: dict(arrays) for id, arrays in (learnt or {}).items()}
     texts = _texts(system, documents)

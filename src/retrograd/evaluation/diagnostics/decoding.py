@@ -150,6 +150,7 @@ def decoder_of(system: Any, name: str) -> Decoder:
     Raises:
         InputError: it has none that spells ids for a text; says why.
     """
+    from retrograd.constraints import CsrTrie
     from retrograd.search.generative import decoded_parts
     from retrograd.search.learning import takes_text
     from retrograd.search.resolve import Resolver
@@ -162,10 +163,15 @@ def decoder_of(system: Any, name: str) -> Decoder:
         raise InputError(f"{name} reads histories; decoding is looked at for systems that are asked texts")
     if not all(hasattr(system.model, part) for part in ("level_sizes", "prepare", "start", "step")):
         raise InputError(f"{name} does not spell its docids token by token, so there is no beam to look at")
-    model, table, trie = decoded_parts(system.parts)
+    model, table = decoded_parts(system.parts)
     normalise = getattr(system.recipe.search, "normalise", "level")
     return Decoder(
-        name=name, model=model, table=table, trie=trie, resolver=Resolver(table), normalise=normalise
+        name=name,
+        model=model,
+        table=table,
+        trie=CsrTrie.from_table(table),
+        resolver=Resolver(table),
+        normalise=normalise,
     )
 
 
