@@ -31,6 +31,7 @@ FLOOR_OF = {
 TOP = 8  # `import retrograd` and `python -m retrograd`: lazy doors that may name everything
 SIBLINGS = {
     ("losses", "ops"),
+    ("quantizers", "native"),
     ("quantizers", "ops"),
     ("quantizers", "losses"),
     ("updates", "training"),

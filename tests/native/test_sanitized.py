@@ -1,7 +1,7 @@
 """No read or write outside an array and no undefined step: the other tests again, under two sanitizers.
 
 The sources are compiled with AddressSanitizer and UndefinedBehaviorSanitizer, and a Python of its own, which
-has the sanitizer's runtime loaded first, runs the tests of decoder, encoder, precision and live trie on them.
+has the sanitizer's runtime loaded first, runs the tests of all that it does on them.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.native.conftest import TESTED
 
 FLAGS = ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ROOT = Path(__file__).parents[2]
-SUITE = ("test_decoder.py", "test_precision.py", "test_encoder.py", "test_live_trie.py")
+SUITE = ("test_decoder.py", "test_precision.py", "test_encoder.py", "test_live_trie.py", "test_nearest.py")
 
 LYING = """
 import os

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from threadpoolctl import threadpool_limits
@@ -147,3 +147,70 @@ def test_distances_equal_brute_force(vectors, data):
 def test_bad_input_is_named(vectors, clusters, reason):
     with pytest.raises(InputError, match=reason):
         kmeans(vectors, clusters, seed=0)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Many vectors begin at a hundred."""
+    monkeypatch.setattr(module, "MANY", 100)
+    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(module, "SAMPLE", 16)
+
+
+@given(
+    count=st.integers(101, 900), wanted=st.integers(1, 20), seed=st.integers(0, 3), spherical=st.booleans()
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_batches_keep_the_promises(small_batches, count, wanted, seed, spherical):
+    vectors = np.random.default_rng(seed).integers(-3, 4, size=(count, 3)).astype(np.float32)
+    found = kmeans(vectors, wanted, seed=seed, spherical=spherical)
+    centroids, assignment = found
+    assert sorted(set(assignment.tolist())) == list(range(len(centroids)))
+    assert len(centroids) <= wanted
+    if not spherical:
+        assert np.array_equal(assignment, assign_nearest(vectors, centroids))
+    again = kmeans(vectors.copy(), wanted, seed=seed, spherical=spherical)
+    assert [part.tobytes() for part in found] == [part.tobytes() for part in again]
+
+
+def test_batches_lose_little_and_see_other_vectors_each_time(monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(20_000, 6)).astype(np.float32)
+    whole = brute_force(vectors, kmeans(vectors, 8, seed=0)[0]).min(axis=1).mean()
+    monkeypatch.setattr(module, "MANY", 1024)
+    seen = []
+    one_step = module._one_step
+    monkeypatch.setattr(
+        module, "_one_step", lambda *given: seen.append((given[0][0, 0], len(given[0]))) or one_step(*given)
+    )
+    found = brute_force(vectors, kmeans(vectors, 8, seed=0)[0]).min(axis=1).mean()
+    assert [size for _, size in seen] == [2048] * 12 + [8192]
+    assert len({first for first, _ in seen}) == 4
+    assert found < 1.03 * whole
+
+
+def test_batches_find_blobs_that_a_uniform_start_misses(monkeypatch):
+    monkeypatch.setattr(module, "MANY", 1024)
+    rng = np.random.default_rng(0)
+    blob = np.repeat(np.arange(6), [1000, 200, 200, 200, 200, 200])
+    vectors = 20 * np.eye(6)[blob] + rng.normal(scale=0.1, size=(2000, 6))
+    centroids, assignment = kmeans(vectors, 6, seed=1)
+    assert len(centroids) == 6
+    assert len({(b, a) for b, a in zip(blob.tolist(), assignment.tolist(), strict=True)}) == 6
+
+
+def test_the_core_and_numpy_agree(monkeypatch):
+    vectors = np.random.default_rng(0).integers(-9, 9, size=(500, 12)).astype(np.float32)
+    one = kmeans(vectors, 20, seed=0)
+    monkeypatch.setattr(module, "_core", lambda: None)
+    two = kmeans(vectors, 20, seed=0)
+    assert np.array_equal(one[1], two[1])
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-6)
+
+
+def test_what_is_taken_away_is_the_own_centre():
+    draw = np.random.default_rng(0)
+    points, centres = draw.normal(size=(40, 3)), draw.normal(size=(4, 3))
+    own = draw.integers(0, 4, 40)
+    left = points.copy()
+    module.take_away(left, centres, own)
+    np.testing.assert_array_equal(left, points - centres[own])

@@ -1,4 +1,5 @@
-"""The compiled core: encoders and decoders of the T5 kind, and beam search over a trie, in C.
+"""The compiled core: encoders and decoders of the T5 kind, beam search over a trie, and nearest
+centres, in C.
 
 Knows numpy arrays; never torch, documents or files of ours. It is optional: where the library was
 not built, `library.find` says why, and search runs in torch.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from retrograd.native.decoder import DecoderShape, DecoderWeights, Found, NativeDecoder, check_precision
 from retrograd.native.encoder import EncoderShape, EncoderWeights, NativeEncoder
 from retrograd.native.library import PRECISIONS, Library, find
+from retrograd.native.nearest import nearest_centres
 from retrograd.native.trie import NativeTrie
 
 __all__ = [
@@ -24,4 +26,5 @@ __all__ = [
     "NativeTrie",
     "check_precision",
     "find",
+    "nearest_centres",
 ]

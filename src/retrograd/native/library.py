@@ -13,7 +13,7 @@ from pathlib import Path
 
 from retrograd.native.build import LIBRARY
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the structures below; a library of another one is not used."""
 
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -78,6 +78,16 @@ class TextsStructure(Structure):
     )
 
 
+class PointsStructure(Structure):
+    """Points, the centres they are compared with, and where the nearest go."""
+
+    _fields_ = (
+        ("count", c_int64),
+        *((name, c_int32) for name in ("width", "num_centres")),
+        *((name, c_void_p) for name in ("points", "centres", "offset", "nearest", "gap")),
+    )
+
+
 class AnswersStructure(Structure):
     """Where the answers go."""
 
@@ -108,6 +118,7 @@ class Library:
                 + [POINTER(part) for part in (TrieStructure, RequestStructure, AnswersStructure)],
             ),
             ("encode", c_int, [c_void_p, c_void_p, POINTER(TextsStructure)]),
+            ("nearest", c_int, [c_void_p, POINTER(PointsStructure)]),
         ):
             try:
                 function = getattr(self._c, f"retrograd_{name}")
@@ -131,10 +142,27 @@ class Library:
             ValueError: no such target.
             MemoryError: there was none.
         """
+        name = self._known(target)
+        return Packed(self._c, name, self.targets[name], weights)
+
+    def nearest(self, points: PointsStructure, target: str | None = None) -> None:
+        """Fill the nearest centres and their gaps; other Python threads go on running.
+
+        Args:
+            target: as in `pack`.
+
+        Raises:
+            ValueError: no such target.
+            MemoryError: there was none.
+        """
+        if self._c.retrograd_nearest(self.targets[self._known(target)], ctypes.byref(points)):
+            raise MemoryError("no memory for the packed centres")
+
+    def _known(self, target: str | None) -> str:
         name = next(iter(self.targets)) if target is None else target
         if name not in self.targets:
             raise ValueError(f"target={target!r}; this processor runs {', '.join(self.targets)}")
-        return Packed(self._c, name, self.targets[name], weights)
+        return name
 
 
 class Packed:

@@ -1,12 +1,13 @@
-"""k-means on plain arrays: Lloyd's iterations from a k-means++ start, in chunked matrix products.
+"""k-means on plain arrays: Lloyd's steps from a k-means++ start, on growing samples where there are many.
 
-Knows neither trees nor codes; `docids` and the other quantisers build on it.
-Shapes: n vectors, d dimensions, k clusters.
+Distances are products in the compiled core where it was built, else in numpy. Knows neither trees nor
+codes; `docids` and the other quantisers build on it. Shapes: n vectors, d dimensions, k clusters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -15,12 +16,26 @@ import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from retrograd.errors import InputError
+from retrograd.native import Library, find, nearest_centres
+
+MANY = 1 << 16
+"""With more vectors than this, and than `BATCH` a cluster, centres are those of samples."""
+
+BATCH, SAMPLE = 256, 1024
+"""Vectors per cluster of one step, `MANY` at least, and of all steps, four times as many at least."""
+
+BATCH_STEPS = 12
+"""Steps on batches; one on the whole sample follows."""
 
 CHUNK_CELLS = 1 << 22
 """Cells of the largest temporary matrix: 16 MB of float32."""
 
 CANCELLATION = 1e-5
 """Below this share of the squared norms, `|x|^2 - 2xc + |c|^2` has no correct digit left in float32."""
+
+ROUNDING = 1e-13
+"""Below this share of the squared norms, vectors are copies that were rounded apart (a few units in the last
+place): the same row of a matrix product can differ with its place in the matrix."""
 
 
 def kmeans(
@@ -34,13 +49,16 @@ def kmeans(
     """Cluster centres and the nearest centre of each vector.
 
     k-means++ start (Arthur and Vassilvitskii, 2007); a cluster that runs empty moves to the vector
-    farthest from its centre.
+    farthest from its centre. Of more than 65,536 vectors (and 256 per cluster) each step sees a batch of
+    a sample (Sculley, 2010, with means in the place of rates), from the better of a k-means++ and a uniform
+    start, and only the last assignment sees all.
 
     Args:
         vectors: (n, d) finite numbers, n >= 1.
         num_clusters: clusters wanted, at least 1.
         seed: where the start is drawn from; a sequence of ints seeds one of many runs.
-        iterations: Lloyd steps at most; it stops earlier once no vector changes its cluster.
+        iterations: Lloyd steps at most; it stops earlier once no vector changes its cluster. On batches no
+            more than `BATCH_STEPS` and one.
         spherical: compare directions: vectors and centres are scaled to length 1.
 
     Returns:
@@ -60,20 +78,59 @@ def kmeans(
     points = as_points(vectors)
     if spherical:
         points = _unit_rows(points)
+    rng = np.random.default_rng(seed)
     with _one_thread():
-        return _lloyd(points, num_clusters, np.random.default_rng(seed), iterations, spherical)
+        if len(points) <= max(MANY, BATCH * num_clusters):
+            return _lloyd(points, _spread_start(points, num_clusters, rng), iterations, spherical)
+        sample = points[rng.permutation(len(points))[: sample_size(num_clusters)]]
+        centroids = _by_batches(sample, num_clusters, rng, iterations, spherical)
+        used, assignment = np.unique(_nearest(points, centroids)[0], return_inverse=True)
+    return centroids[used], assignment.astype(np.int64)
+
+
+def sample_size(num_clusters: int) -> int:
+    """So many vectors are all that `kmeans` looks at for its centres.
+
+    >>> sample_size(8), sample_size(1024)
+    (262144, 1048576)
+    """
+    return max(4 * MANY, SAMPLE * num_clusters)
+
+
+def _by_batches(
+    sample: np.ndarray, num_clusters: int, rng: np.random.Generator, iterations: int, spherical: bool
+) -> np.ndarray:
+    """(k, d) centres; `sample` stands in random order."""
+    size = max(MANY, BATCH * num_clusters)
+    first = sample[: size // 4]
+    starts = (_spread_start(first[: size // 16], num_clusters, rng), sample[:num_clusters].copy())
+    centroids = min(starts, key=lambda centres: float(_nearest(first, centres)[1].mean()))
+    begin = 0
+    for _ in range(min(iterations, BATCH_STEPS)):
+        centroids = _one_step(sample[begin : begin + size], centroids, spherical)
+        begin = 0 if begin + 2 * size > len(sample) else begin + size
+    return _one_step(sample, centroids, spherical) if iterations else centroids
+
+
+def _one_step(points: np.ndarray, centroids: np.ndarray, spherical: bool) -> np.ndarray:
+    assignment, gaps = _nearest(points, centroids)
+    if _reseed_empty(points, centroids, assignment, gaps):
+        assignment, _ = _nearest(points, centroids)
+    return _moved(points, assignment, centroids, spherical)
+
+
+def _moved(points: np.ndarray, assignment: np.ndarray, centroids: np.ndarray, spherical: bool) -> np.ndarray:
+    moved = cluster_means(points, assignment, centroids)
+    return _unit_rows(moved) if spherical else moved
 
 
 def _lloyd(
-    points: np.ndarray, num_clusters: int, rng: np.random.Generator, iterations: int, spherical: bool
+    points: np.ndarray, centroids: np.ndarray, iterations: int, spherical: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    centroids = _spread_start(points, num_clusters, rng)
     assignment, gaps = _nearest(points, centroids)
     for _ in range(iterations):
         previous = assignment
-        centroids = cluster_means(points, assignment, centroids)
-        if spherical:
-            centroids = _unit_rows(centroids)
+        centroids = _moved(points, assignment, centroids, spherical)
         assignment, gaps = _nearest(points, centroids)
         if _reseed_empty(points, centroids, assignment, gaps):
             assignment, gaps = _nearest(points, centroids)
@@ -157,6 +214,12 @@ def _unit_rows(points: np.ndarray) -> np.ndarray:
     return scaled
 
 
+@cache
+def _core() -> Library | None:
+    found = find()
+    return found if isinstance(found, Library) else None
+
+
 def _offsets(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """(n, k) squared distances less the norm of each point, which no argmin needs."""
     products: np.ndarray = points @ centroids.T
@@ -169,11 +232,29 @@ def _nearest(points: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.
     """(n,) int64 nearest centre and (n,) float32 squared distance to it."""
     assignment = np.empty(len(points), np.int64)
     gaps = np.empty(len(points), np.float32)
-    for rows in _chunks(len(points), len(centroids)):
-        offsets = _offsets(points[rows], centroids)
-        assignment[rows] = offsets.argmin(axis=1)
-        gaps[rows] = offsets.min(axis=1) + _squared_norms(points[rows])
+    core = _core()
+
+    def fill(rows: slice) -> None:
+        if core is not None:
+            assignment[rows], gaps[rows] = nearest_centres(core, points[rows], centroids)
+        else:
+            offsets = _offsets(points[rows], centroids)
+            assignment[rows], gaps[rows] = offsets.argmin(axis=1), offsets.min(axis=1)
+        gaps[rows] += _squared_norms(points[rows])
+
+    chunks = list(_chunks(len(points), len(centroids)))
+    if len(chunks) < 2:
+        list(map(fill, chunks))
+    else:  # what a chunk gets depends on no other
+        with ThreadPoolExecutor(_threads()) as pool:
+            list(pool.map(fill, chunks))
     return assignment, gaps
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _spread_start(points: np.ndarray, num_clusters: int, rng: np.random.Generator) -> np.ndarray:
@@ -193,9 +274,11 @@ def _spread_start(points: np.ndarray, num_clusters: int, rng: np.random.Generato
 
 def _gaps_to(points: np.ndarray, norms: np.ndarray, row: int) -> np.ndarray:
     """(n,) squared distances to one of the points, exactly 0 for its copies and only for them."""
-    gaps: np.ndarray = norms - 2.0 * (points @ points[row]) + norms[row]
-    unsure = np.flatnonzero(gaps < CANCELLATION * (norms + norms[row]))
+    both = norms + norms[row]
+    gaps: np.ndarray = both - 2.0 * (points @ points[row])
+    unsure = np.flatnonzero(gaps < CANCELLATION * both)
     gaps[unsure] = _squared_norms(points[unsure] - points[row])
+    gaps[gaps < ROUNDING * both] = 0.0
     return gaps
 
 
@@ -210,13 +293,27 @@ def cluster_means(points: np.ndarray, assignment: np.ndarray, centroids: np.ndar
     >>> cluster_means(np.array([[1.0], [3.0]]), np.array([0, 0]), np.array([[0.0], [7.0]])).tolist()
     [[2.0], [7.0]]
     """
-    # one-hot products beat `np.add.at` tenfold
+    from scipy.sparse import csr_array
+
     sums = np.zeros(centroids.shape, np.float64)
-    for rows in _chunks(len(points), max(centroids.shape)):
-        members = assignment[rows, None] == np.arange(len(centroids))
-        sums += members.astype(np.float32).T @ points[rows]
+    for rows in _chunks(len(points), points.shape[1]):
+        mine = assignment[rows]
+        entries = (np.ones(len(mine), np.float32), (mine, np.arange(len(mine))))
+        sums += csr_array(entries, shape=(len(centroids), len(mine))) @ points[rows]
     counts = np.bincount(assignment, minlength=len(centroids))[:, None]
     return np.divide(sums, counts, out=centroids.astype(np.float64), where=counts > 0).astype(np.float32)
+
+
+def take_away(points: np.ndarray, centroids: np.ndarray, assignment: np.ndarray) -> None:
+    """Subtract each vector's centre from it, in place, without a second matrix of their size.
+
+    >>> left = np.array([[1.0], [8.0]])
+    >>> take_away(left, np.array([[0.0], [9.0]]), np.array([0, 1]))
+    >>> left.ravel().tolist()
+    [1.0, -1.0]
+    """
+    for rows in _chunks(len(points), points.shape[1]):
+        points[rows] -= centroids[assignment[rows]]
 
 
 def _reseed_empty(

@@ -15,7 +15,14 @@ import numpy as np
 from retrograd.errors import InputError
 from retrograd.quantizers.balance import balanced_centres
 from retrograd.quantizers.codebooks import check_width, codebooks_from_state, codebooks_to_state
-from retrograd.quantizers.kmeans import as_points, assign_nearest, kmeans, squared_distances
+from retrograd.quantizers.kmeans import (
+    as_points,
+    assign_nearest,
+    kmeans,
+    sample_size,
+    squared_distances,
+    take_away,
+)
 from retrograd.types import State
 
 SCALES = "scales"
@@ -66,7 +73,8 @@ class ResidualQuantizer:
         standardise: bool = False,
         balance: bool = False,
     ) -> ResidualQuantizer:
-        """k-means on the vectors, then on what is left of them, `levels` times.
+        """k-means on the vectors, then on what is left of them, `levels` times; of more vectors than
+        `kmeans` looks at (262,144 for up to 256 codes), on a sample of so many.
 
         Args:
             vectors: (n, d) finite, n >= 1.
@@ -88,13 +96,16 @@ class ResidualQuantizer:
         if standardise:
             spread = residual.std(axis=0)
             scales = np.divide(1.0, spread, out=scales, where=spread > 0)
-        residual, codebooks = residual * scales, []
+        size = sample_size(max(counts))
+        if len(residual) > size:
+            residual = residual[np.random.default_rng(seed).permutation(len(residual))[:size]]
+        residual, codebooks = residual * scales, []  # a copy, from which centres are taken away
         for level, count in enumerate(counts):
             codebook, assignment = kmeans(residual, count, seed=(seed, level))
             if balance:
                 codebook = balanced_centres(residual, codebook, seed=(seed, level))
                 assignment = assign_nearest(residual, codebook)
-            residual = residual - codebook[assignment]
+            take_away(residual, codebook, assignment)
             codebooks.append(codebook / scales)
         return cls(tuple(codebooks), scales if standardise else None)
 
@@ -103,11 +114,11 @@ class ResidualQuantizer:
 
     def _descend(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, m) codes, and (n, d) what was left before the last level."""
-        residual = check_width(vectors, self.codebooks[0].shape[1])
+        residual = np.array(check_width(vectors, self.codebooks[0].shape[1]))
         codes = np.empty((len(residual), len(self.codebooks)), np.int64)
         for level, codebook in enumerate(self.codebooks):
             if level:
-                residual = residual - self.codebooks[level - 1][codes[:, level - 1]]
+                take_away(residual, self.codebooks[level - 1], codes[:, level - 1])
             codes[:, level] = assign_nearest(self._scaled(residual), self._scaled(codebook))
         return codes, residual
 

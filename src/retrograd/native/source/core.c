@@ -29,10 +29,11 @@
 #include "select.c"
 #include "search.c"
 #include "encoder.c"
+#include "nearest.c"
 
 #define JOINED(one, other) one##other
 #define NAMED(target) JOINED(engine_, target)
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
-const Engine NAMED(TARGET) = {TEXT(TARGET), create, destroy, search, encode, packed_bytes_of};
+const Engine NAMED(TARGET) = {TEXT(TARGET), create, destroy, search, encode, packed_bytes_of, nearest};

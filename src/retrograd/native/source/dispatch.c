@@ -7,7 +7,7 @@
 #include "native.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 extern const Engine engine_plain;
 #ifdef HAVE_AVX2
@@ -101,4 +101,9 @@ EXPORT int64_t retrograd_bytes(const Engine *engine, const Model *model)
 EXPORT int retrograd_encode(const Engine *engine, Model *model, const Texts *texts)
 {
     return engine->encode(model, texts);
+}
+
+EXPORT int retrograd_nearest(const Engine *engine, const Points *points)
+{
+    return engine->nearest(points);
 }

@@ -87,6 +87,17 @@ typedef struct {
     int32_t *found; /* (B) answers of each query */
 } Answers;
 
+/* Points and the centres they are compared with. */
+typedef struct {
+    int64_t count;
+    int32_t width, num_centres;
+    const float *points; /* (count, width) */
+    const float *centres; /* (num_centres, width) */
+    const float *offset; /* (num_centres) squared lengths */
+    int64_t *nearest; /* (count) written */
+    float *gap; /* (count) written: squared distances less the squared length of the point */
+} Points;
+
 typedef struct Model Model;
 
 /* What one processor target offers. */
@@ -97,6 +108,7 @@ typedef struct {
     int (*search)(Model *model, const Trie *trie, const Request *request, const Answers *answers);
     int (*encode)(Model *model, const Texts *texts);
     int64_t (*bytes)(const Model *model); /* of the packed weights */
+    int (*nearest)(const Points *points);
 } Engine;
 
 #endif
