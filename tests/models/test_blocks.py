@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrograd.models.blocks import BlockShape, DecoderStack, EncoderStack, relative_buckets
+from retrograd.models.blocks import BlockShape, DecoderStack, EncoderStack, Packing, relative_buckets
 
 
 def shape(**options):
@@ -69,3 +69,30 @@ def test_near_distances_have_buckets_of_their_own_and_far_ones_the_last(both_way
 def test_impossible_shapes_are_refused(options):
     with pytest.raises(ValueError):
         shape(**options)
+
+
+@given(st.integers(0, 99))
+def test_leaving_padding_out_changes_neither_states_nor_gradients(seed):
+    torch.manual_seed(seed)
+    encoder, states = EncoderStack(shape()), torch.randn(3, 5, 12)
+    where = torch.rand(3, 5) < 0.6
+    where[:, 0] = True  # somewhere, not only behind the last
+    weights = torch.randn(3, 5, 12) * where[..., None]
+
+    def run():
+        encoder.zero_grad()
+        given = states.clone().requires_grad_()
+        found = encoder(given, where) * where[..., None]
+        (found * weights).sum().backward()
+        return [found, given.grad, *(weight.grad for weight in encoder.parameters())]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Packing, "of", classmethod(lambda cls, where: None))
+        plain = run()
+    assert Packing.of(where) is not None or bool(where.all())
+    for one, other in zip(run(), plain, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_without_padding_is_not_packed():
+    assert Packing.of(torch.ones(2, 3, dtype=torch.bool)) is None

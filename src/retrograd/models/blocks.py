@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -186,11 +187,17 @@ class Attention(nn.Module):
         with torch.no_grad():  # unscaled scores: the queries start smaller by the root of the head width
             self.qkv[:, :inner] *= shape.head_width**-0.5
 
-    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """(B, T, d) -> (B, T, d). `bias`: added to the scores, broadcastable to (B, H, T, T)."""
+    def forward(self, states: Tensor, bias: Tensor, packing: Packing | None = None) -> Tensor:
+        """(B, T, d) -> (B, T, d), or (n, d) -> (n, d) of the positions that a packing keeps. `bias`: added to
+        the scores, broadcastable to (B, H, T, T)."""
         qkv = self.norm(states) @ self.qkv
-        q, k, v = qkv.view(*states.shape[:2], 3, self.shape.heads, -1).permute(2, 0, 3, 1, 4)
-        return states + _dropped(_attend(q, k, v, bias) @ self.out, self)
+        if packing is not None:
+            qkv = packing.unpack(qkv)
+        q, k, v = qkv.view(*qkv.shape[:2], 3, self.shape.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = _attend(q, k, v, bias)
+        if packing is not None:
+            mixed = packing.pack(mixed)
+        return states + _dropped(mixed @ self.out, self)
 
 
 class CrossAttention(nn.Module):
@@ -211,6 +218,35 @@ class CrossAttention(nn.Module):
         both = (memory @ self.key_value).view(*memory.shape[:2], 2, self.shape.heads, -1)
         k, v = both.permute(2, 0, 3, 1, 4)
         return states + _dropped(_attend(q, k, v, bias) @ self.out, self)
+
+
+class Packing(NamedTuple):
+    """The n positions of a padded batch that hold something: what is done to each position by itself is done
+    to these alone."""
+
+    place: Tensor
+    """(n,) int64, ascending, of B * S."""
+
+    size: tuple[int, int]
+    """B and S."""
+
+    @classmethod
+    def of(cls, where: Tensor) -> Packing | None:
+        """From (B, S) bool, True where there is something; None where nothing is padded, and off the CPU,
+        where counting would wait for the device."""
+        if where.device.type != "cpu" or bool(where.all()):
+            return None
+        return cls(where.flatten().nonzero()[:, 0], (where.shape[0], where.shape[1]))
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(B, S, ...) -> (n, ...)."""
+        return padded.flatten(0, 1).index_select(0, self.place)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(n, ...) -> (B, S, ...), zeros at padding."""
+        batch, slots = self.size
+        empty = packed.new_zeros(batch * slots, *packed.shape[1:])
+        return empty.index_copy(0, self.place, packed).view(batch, slots, *packed.shape[1:])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -237,14 +273,17 @@ class EncoderStack(nn.Module):
         self.norm = RMSNorm(shape)
 
     def forward(self, states: Tensor, where: Tensor) -> Tensor:
-        """(B, S, d) embeddings and (B, S) bool, True where there is a token -> (B, S, d)."""
+        """(B, S, d) embeddings and (B, S) bool, True where there is a token -> (B, S, d); what stands at
+        padding means nothing."""
         bias = padding_bias(where)
         if self.positions is not None:
             bias = bias + self.positions(states.shape[1])
-        states = F.dropout(states, self.dropout, self.training)
+        packing = Packing.of(where)
+        states = F.dropout(states if packing is None else packing.pack(states), self.dropout, self.training)
         for attention, feed_forward in zip(self.attention, self.feed_forward, strict=True):
-            states = feed_forward(attention(states, bias))
-        return F.dropout(self.norm(states), self.dropout, self.training)
+            states = feed_forward(attention(states, bias, packing))
+        states = F.dropout(self.norm(states), self.dropout, self.training)
+        return states if packing is None else packing.unpack(states)
 
 
 class DecoderStack(nn.Module):
