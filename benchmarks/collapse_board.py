@@ -6,40 +6,29 @@ A linear map of TF-IDF to 64 dimensions, the same for titles and bodies, learns 
 title to its body: no query and no judgement is learnt from. It is then asked with the collection's queries.
 Health is that of the trained vectors; a way's rate is chosen by nDCG@10 on train queries, and judged on
 dev + test.
-Shapes: B documents of a batch, n documents, f terms, d dimensions.
+Shapes: B documents of a batch, f terms, d dimensions.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from grid import judged
-from operator_results import (
-    best_rows,
-    collection,
-    difference_table,
-    judged_rows,
-    lexical_scores,
-    means,
-    quality_table,
-    save,
-)
+from operator_results import best_rows, difference_table, means, quality_table, save
 from report import markdown, spread
-from torch import Tensor, nn
+from titles_to_bodies import BATCH, DIMENSIONS, Task, drawn, quality_of, scores_of, task, trained
+from torch import Tensor
 
-from retrograd.data.dataset import Dataset
 from retrograd.evaluation.diagnostics.collapse import collapse_report
 from retrograd.losses.contrastive import infonce
 from retrograd.losses.regularisers import alignment, covariance, uniformity, variance
-from retrograd.types import Qrels
 
-SEEDS, DIMENSIONS, BATCH, EPOCHS = 5, 64, 128, 20
+SEEDS, EPOCHS = 5, 20
 RATES = (0.01, 0.05)
 COLLECTIONS = ("cranfield", "cisi")
 HARD = 5
@@ -50,39 +39,6 @@ HEALTH = {
     "effective_rank": f"rank of {DIMENSIONS}",
     "distinct_top1": "distinct firsts",
 }
-
-
-class Bags(NamedTuple):
-    """Texts as weighted terms."""
-
-    terms: list[Tensor]
-    weights: list[Tensor]
-
-    def of(self, rows: Sequence[int], table: Tensor) -> Tensor:
-        """(rows, d) sums of the terms' vectors."""
-        own = [self.terms[row] for row in rows]
-        starts = torch.tensor([0, *(len(terms) for terms in own)]).cumsum(0)[:-1]
-        weights = torch.cat([self.weights[row] for row in rows])
-        return F.embedding_bag(torch.cat(own), table, starts, mode="sum", per_sample_weights=weights)
-
-
-class Task(NamedTuple):
-    """A collection as bags."""
-
-    dataset: Dataset
-    titles: Bags
-    bodies: Bags
-    queries: Bags
-    names: list[str]
-    qrels: Qrels
-    tuned: list[int]
-    """Queries that rates are chosen on; all others are judged."""
-
-    hard: np.ndarray
-    """(n, HARD) rows."""
-
-    lexical: dict[str, np.ndarray]
-    """Scores of what learns nothing."""
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -122,77 +78,20 @@ WAYS: dict[str, Loss] = {
     "variance + covariance": decorrelated,
     "InfoNCE, cosine, .05, hard negatives": contrast(0.05, hard=True),
 }
-FREE = ("bm25", "tf-idf", "map before training")
+BEFORE = "map before training"
 
 
-def task(name: str) -> Task:
-    """Bags of TF-IDF; a document without a title is led to by nothing."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def last(of: Task, way: str, hard: np.ndarray, rate: float, seed: int) -> Tensor:
+    """(f, d) vectors of terms after all epochs; a way that is none leaves them as drawn."""
+    if way not in WAYS:
+        return drawn(of, seed).detach()
 
-    dataset = collection(name)
-    queries, qrels = judged(dataset, ("train_clean", "dev", "test"))
-    vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2)
-    bodies = vectorizer.fit_transform([document.text for document in dataset.corpus])
-    titles = vectorizer.transform([document.title for document in dataset.corpus])
-    asked = vectorizer.transform([query.text for query in queries])
-    alike = (titles @ bodies.T).toarray()
-    np.fill_diagonal(alike, -1)
-    train = dataset.qrels["train_clean"]
+    def loss(batch: list[int], table: Tensor, rng: random.Random) -> Tensor:
+        others = [int(hard[row][rng.randrange(HARD)]) for row in batch]
+        return WAYS[way](of.titles.of(batch, table), of.bodies.of(batch, table), of.bodies.of(others, table))
 
-    def bags(matrix: Any) -> Bags:
-        rows = [matrix[row] for row in range(matrix.shape[0])]
-        terms = [torch.from_numpy(row.indices.astype(np.int64)) for row in rows]
-        return Bags(terms, [torch.from_numpy(row.data.astype(np.float32)) for row in rows])
-
-    return Task(
-        dataset,
-        bags(titles),
-        bags(bodies),
-        bags(asked),
-        [query.id for query in queries],
-        qrels,
-        [at for at, query in enumerate(queries) if query.id in train],
-        best_rows(alike, HARD),
-        {
-            "bm25": lexical_scores(dataset, [query.text for query in queries]),
-            "tf-idf": (asked @ bodies.T).toarray(),
-        },
-    )
-
-
-def trained(of: Task, loss: Loss | None, rate: float, seed: int) -> Tensor:
-    """(f, d) vectors of terms; None leaves them as drawn."""
-    torch.manual_seed(seed)
-    rng, terms = random.Random(seed), 1 + max(int(t.max()) for t in of.bodies.terms if len(t))
-    table = nn.Parameter(torch.randn(terms, DIMENSIONS) / DIMENSIONS**0.5)
-    optimiser = torch.optim.Adam([table], rate)
-    rows = [at for at, title in enumerate(of.titles.terms) if len(title) and len(of.bodies.terms[at])]
-    for _ in range(EPOCHS if loss else 0):
-        rng.shuffle(rows)
-        for at in range(0, len(rows) - BATCH + 1, BATCH):
-            batch = rows[at : at + BATCH]
-            others = [int(of.hard[row][rng.randrange(HARD)]) for row in batch]
-            sides = of.titles.of(batch, table), of.bodies.of(batch, table), of.bodies.of(others, table)
-            assert loss is not None
-            optimiser.zero_grad()
-            loss(*sides).backward()
-            optimiser.step()
-    return table.detach()
-
-
-def scores_of(of: Task, table: Tensor, cosine: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(q, n) scores, and the vectors of queries and bodies that have a term."""
-    asked = of.queries.of(range(len(of.names)), table)
-    bodies = of.bodies.of(range(len(of.bodies.terms)), table)
-    if cosine:
-        asked, bodies = F.normalize(asked, dim=-1), F.normalize(bodies, dim=-1)
-    return (asked @ bodies.T).numpy(), asked.numpy(), bodies[bodies.square().sum(-1) > 0].numpy()
-
-
-def quality_of(of: Task, scores: np.ndarray, part: Sequence[int]) -> dict[str, Any]:
-    """nDCG@10 on some of the queries."""
-    names = [of.names[at] for at in part]
-    return judged_rows(of.dataset, of.qrels, names, best_rows(scores[list(part)]), ["nDCG@10"])
+    *_, table = trained(of, of.pairs, loss, rate, seed, EPOCHS)
+    return table
 
 
 METHOD = f"""A linear map of TF-IDF to {DIMENSIONS} dimensions learns from titles to bodies
@@ -211,22 +110,27 @@ def main() -> None:
     rates: dict[str, float] = {}
     for name in COLLECTIONS:
         of, claim = task(name), f"{name} dev + test"
-        part = [at for at in range(len(of.names)) if at not in set(of.tuned)]
+        titles, bodies = zip(
+            *((document.title, document.text) for document in of.dataset.corpus), strict=True
+        )
+        alike = of.likeness(titles, bodies)
+        np.fill_diagonal(alike, -1)
+        hard = best_rows(alike, HARD)
         for system, scores in of.lexical.items():
-            cells[claim, system] = [quality_of(of, scores, part)]
-        for way, loss in {"map before training": None, **WAYS}.items():
+            cells[claim, system] = [quality_of(of, scores, of.held_out)]
+        for way in (BEFORE, *WAYS):
             cosine = "dot" not in way
             on_train = {
-                rate: quality_of(of, scores_of(of, trained(of, loss, rate, 0), cosine)[0], of.tuned)["mean"]
-                for rate in (RATES if loss else RATES[:1])
+                rate: quality_of(of, scores_of(of, last(of, way, hard, rate, 0), cosine)[0], of.tuned)["mean"]
+                for rate in (RATES if way in WAYS else RATES[:1])
             }
             rate = max(on_train, key=lambda rate: on_train[rate]["nDCG@10"])
             rates[f"{name}, {way}"] = rate
             for seed in range(SEEDS):
-                scores, asked, bodies = scores_of(of, trained(of, loss, rate, seed), cosine)
+                scores, asked, bodies = scores_of(of, last(of, way, hard, rate, seed), cosine)
                 report = collapse_report(asked, bodies)
                 figures = {figure: float(getattr(report, figure)) for figure in HEALTH}
-                cells.setdefault((claim, way), []).append(quality_of(of, scores, part))
+                cells.setdefault((claim, way), []).append(quality_of(of, scores, of.held_out))
                 health.setdefault((claim, way), []).append(
                     {**figures, "alarms": float(bool(report.alarms()))}
                 )

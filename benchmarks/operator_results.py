@@ -12,14 +12,25 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grid import hardware
-from report import DIFFERENCES, QUALITY, Cells, markdown, paired_table, quality
+from grid import Cell, hardware, path_of, write_cell
+from report import (
+    DIFFERENCES,
+    NOT_RUN,
+    QUALITY,
+    Cells,
+    Results,
+    markdown,
+    measured,
+    paired,
+    paired_table,
+    quality,
+)
 
 from retrograd.data.dataset import Dataset, load_dataset
 from retrograd.evaluation.measures import Scores, evaluate
@@ -28,7 +39,7 @@ from retrograd.types import Qrels, Ranking
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path("docs/results_operators.md")
-PARTS = ("page-rank", "two-hop", "router", "collapse-board")
+PARTS = ("page-rank", "two-hop", "router", "collapse-board", "latent-training", "trainable-pq")
 """Kinds of files, in the order of the page."""
 
 INTRODUCTION = """# Results of operators
@@ -119,6 +130,22 @@ def difference_table(
     return f"{measure}. {DIFFERENCES}\n\n{paired_table(pairs, claims, cells, measure=measure)}"
 
 
+def share(ours: Results, theirs: Results, measure: str, least: float) -> str:
+    """A difference in per cent of what the other side has, and whether it reaches a share of that.
+
+    >>> runs = [{"mean": {"R@1": n}, "per_query": {"R@1": {"a": n, "b": n}}} for n in (0.5, 0.6)]
+    >>> share(runs[1:], runs[:1], "R@1", 0.1)
+    '+20.0 % [+20.0, +20.0], met'
+    """
+    test = paired(ours, theirs, measure=measure)
+    if test is None:
+        return NOT_RUN
+    base = np.mean(measured(theirs, measure))
+    mean, low, high = (float(edge / base) for edge in (test[0].mean, test[0].low, test[0].high))
+    verdict = "missed" if mean < least else "met" if low >= least else "met, within chance"
+    return f"{100 * mean:+.1f} % [{100 * low:+.1f}, {100 * high:+.1f}], {verdict}"
+
+
 def means(cells: Cells) -> dict[str, dict[str, list[dict[str, float]]]]:
     """claim -> system -> measures of each seed."""
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
@@ -127,6 +154,18 @@ def means(cells: Cells) -> dict[str, dict[str, list[dict[str, float]]]]:
             {measure: round(value, 5) for measure, value in result["mean"].items()} for result in results
         ]
     return found
+
+
+def finished(
+    folder: Path, cells: Sequence[Cell], run_cell: Callable[[str, str, int, str], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What all cells found; those whose file is not there are run, one after the other in this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for cell in cells:
+        if not path_of(folder, cell).exists():
+            write_cell(folder, cell, run_cell(*cell))
+            print(*cell, flush=True)
+    return [json.loads(path_of(folder, cell).read_text()) for cell in cells]
 
 
 def save(kind: str, title: str, tables: Sequence[str], figures: Mapping[str, Any]) -> None:
