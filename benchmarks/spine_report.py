@@ -53,9 +53,10 @@ that have none; both are resampled by API. What the numbers mean, and what faile
 `fit s` is one thread with the text vectors already in the cache; `ms/query` is the median of single
 queries, their text encoded anew. Nothing here was reported by other authors. Pages of
 their own: [the differentiable index](results_geometric.md), [its ablation](results_ablation.md),
-[identifiers and vectors at one budget](results_budget.md), [recommendation](results_recommendation.md),
-[operators](results_operators.md). Commands: `python benchmarks/spine.py run`, then
-`python benchmarks/spine_report.py --commit ...`; decoding speed: `make bench`.
+[identifiers and vectors at one budget](results_budget.md), [recommendation](results_recommendation.md) with
+its [codes of text](results_recommendation_codes.md), [operators](results_operators.md). Commands:
+`python benchmarks/spine.py run`, then `python benchmarks/spine_report.py --commit ...`; decoding speed:
+`make bench`; the rest of the clock is in the [decoding engine](decoding-engine.md#measured).
 """
 
 

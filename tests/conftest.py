@@ -83,3 +83,17 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("RETROGRAD_DATA is unset: the development collections are not on this machine")
     return Path(folder)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """A function that gives a program of `benchmarks` by name, as it is run: beside those it shares code
+    with. The test is skipped where what the program needs is not installed."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return pytest.importorskip
+
+
+@pytest.fixture
+def operators(script):
+    """What the programs that measure operators share."""
+    return script("operator_results")

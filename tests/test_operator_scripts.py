@@ -7,24 +7,13 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from tests.house.tree import ROOT
-
 COUNTS = np.array([[3, 1, 0, 0], [0, 2, 2, 0], [0, 0, 0, 0], [1, 1, 1, 5]])
 
 
 @pytest.fixture
-def latent_training(monkeypatch):
-    """The script as it is run: beside those it shares code with."""
-    pytest.importorskip("sklearn")
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return pytest.importorskip("latent_training")
-
-
-@pytest.fixture
-def operators(monkeypatch):
-    """What the scripts share, likewise."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return pytest.importorskip("operator_results")
+def latent_training(script):
+    """The script."""
+    return script("latent_training")
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5, 1.0])

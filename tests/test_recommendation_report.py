@@ -9,15 +9,13 @@ from retrograd.data.dataset import load_dataset
 from retrograd.errors import InputError
 from retrograd.recipes import recipe
 from retrograd.training.fit import fit
-from tests.house.tree import ROOT
 from tests.recommendation_data import ITEMS, write_shop
 
 
 @pytest.fixture
-def page(monkeypatch):
-    """The script as it is run."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    module = pytest.importorskip("recommendation")
+def page(script, monkeypatch):
+    """The script, with few baselines."""
+    module = script("recommendation")
     monkeypatch.setattr(module, "BASELINES", ("transition_knn", "item_knn", "pop"))
     return module
 

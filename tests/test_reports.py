@@ -32,17 +32,9 @@ def run(values, **more):
 
 
 @pytest.fixture
-def geometric_report(monkeypatch):
-    """The report as it is run: as a script beside its grid."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return pytest.importorskip("geometric_report")
-
-
-@pytest.fixture
-def operators(monkeypatch):
-    """What the measurements of operators share, as their scripts import it."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return pytest.importorskip("operator_results")
+def geometric_report(script):
+    """The report of the grids of the index."""
+    return script("geometric_report")
 
 
 def test_a_difference_is_the_mean_over_queries_of_seed_averages():

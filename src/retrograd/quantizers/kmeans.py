@@ -102,7 +102,7 @@ def _by_batches(
 ) -> np.ndarray:
     """(k, d) centres; `sample` stands in random order."""
     size = max(MANY, BATCH * num_clusters)
-    first = sample[: size // 4]
+    first = sample[: size // 4]  # a start looks at all it is drawn from once for each centre
     starts = (_spread_start(first[: size // 16], num_clusters, rng), sample[:num_clusters].copy())
     centroids = min(starts, key=lambda centres: float(_nearest(first, centres)[1].mean()))
     begin = 0
@@ -214,7 +214,6 @@ def _unit_rows(points: np.ndarray) -> np.ndarray:
     return scaled
 
 
-@cache
 def _core() -> Library | None:
     found = find()
     return found if isinstance(found, Library) else None
